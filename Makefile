@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+# Builds Ferry. `make help` lists the targets; `make BUILD=dir` builds elsewhere, `make CC=clang` with another
+# compiler. BUILD/config.mk comes from ./configure, which runs by itself when it has to.
+
+VERSION := 0.1.0
+BUILD ?= build
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/sh
+
+# --- Configuration ---
+
+# What the goals need installed: nothing is installed for a plain `make`, which only says what is missing.
+GOALS := $(or $(MAKECMDGOALS),all)
+UNCONFIGURED := clean distclean help deps format
+DEPS :=
+ifneq ($(filter run,$(GOALS)),)
+DEPS := run
+endif
+ifneq ($(filter check check-% bench,$(GOALS)),)
+DEPS := check
+endif
+
+ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
+include $(BUILD)/config.mk
+
+$(BUILD)/config.mk: configure $(if $(DEPS),$(BUILD)/deps-$(DEPS).stamp)
+	@if [ -x $(BUILD)/config.status ]; then $(BUILD)/config.status; else \
+	    ./configure --build=$(BUILD) $(if $(filter command line,$(origin CC)),--cc='$(CC)') \
+	        $(CONFIGURE_FLAGS); fi
+
+$(BUILD)/deps-%.stamp: scripts/deps
+	@mkdir -p $(BUILD)
+	@scripts/deps $*
+	@touch $@
+endif
+
+# --- Flags ---
+
+CFLAGS := -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wwrite-strings -Werror
+DEFINES := -DFERRY_VERSION='"$(VERSION)"' $(if $(filter x86_64,$(HOST)),-DFERRY_HOST_X86_64) \
+    $(if $(STRESS),-DFERRY_STRESS)
+override ALL_CFLAGS := -std=gnu17 $(WARNINGS) -I. $(DEFINES) $(LIB_CFLAGS) $(SANITIZE) -pthread $(CFLAGS)
+override ALL_LDFLAGS := $(SANITIZE) -pthread $(LDFLAGS)
+override ALL_LIBS := $(LIB_LIBS) -ldl -lm
+
+# --- Sources ---
+
+HOSTS := x86_64 aarch64
+OTHER_HOSTS := $(filter-out $(HOST),$(HOSTS))
+SOURCES := $(sort $(wildcard base/*.c softmmu/*.c translator/*.c translator/host/*.c translator/host/*/*.c \
+    cpu/*/*.c backend/*.c hw/*.c machine/*.c control/*.c ui/*.c))
+SOURCES := $(filter-out $(foreach h,$(OTHER_HOSTS),translator/$(h)% translator/host/$(h)%),$(SOURCES))
+LIB_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out control/main.c,$(SOURCES)))
+MAIN_OBJECT := $(BUILD)/control/main.o
+PROGRAM := $(BUILD)/ferry
+LIBRARY := $(BUILD)/libferry.a
+# A file of tests/unit that is not a test is code that the tests share.
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_SHARED := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+
+# --- Building ---
+
+.PHONY: all lib unit-tests
+all: $(PROGRAM)
+lib: $(LIBRARY)
+unit-tests: $(UNIT_TESTS)
+
+# Changes whenever the compiler or its flags do, so that objects never mix.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@printf '%s\n' '$(subst ','\'',$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(ALL_LIBS))' >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(ALL_CFLAGS) $(OBJECT_CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/unit/%.o: OBJECT_CFLAGS = $(CRITERION_CFLAGS)
+
+# The list is a file too: an object whose source went away must not stay in the library.
+$(BUILD)/objects: FORCE
+	@mkdir -p $(BUILD)
+	@printf '%s\n' $(LIB_OBJECTS) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(LIBRARY): $(LIB_OBJECTS) $(BUILD)/objects
+	@echo "  AR      $@"
+	@rm -f $@
+	@ar rcs $@ $(LIB_OBJECTS)
+
+$(PROGRAM): $(MAIN_OBJECT) $(LIBRARY)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS)
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRARY)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS)
+
+.PRECIOUS: $(BUILD)/%.o
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(UNIT_TESTS:%=%.o))
+
+# --- Running and testing ---
+
+.PHONY: deps run check check-quick check-asan check-unit check-stress bench
+deps:
+	@scripts/deps $(or $(FOR),check)
+
+run: all
+	@FERRY=$(abspath $(PROGRAM)) tests/guests/run
+
+TEST := tests/run --build $(BUILD)
+check: all unit-tests
+	@$(TEST) $(TESTS)
+check-quick: all unit-tests
+	@$(TEST) --quick $(TESTS)
+check-unit: unit-tests
+	@$(TEST) --unit $(TESTS)
+
+# The sanitizers and the stress build live in build directories of their own.
+check-asan:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan CONFIGURE_FLAGS=--enable-asan check-quick
+check-stress:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/stress CONFIGURE_FLAGS=--enable-stress check-quick
+
+bench: all
+	@FERRY=$(abspath $(PROGRAM)) tests/bench/run
+
+# --- Installing ---
+
+.PHONY: install uninstall
+DOCS = $(wildcard docs/*.md)
+install: all
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/ferry
+	install -D -m 644 docs/ferry.1 $(DESTDIR)$(PREFIX)/share/man/man1/ferry.1
+	install -d $(DESTDIR)$(PREFIX)/share/doc/ferry
+	install -m 644 README.md LICENSE $(DOCS) $(DESTDIR)$(PREFIX)/share/doc/ferry
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/ferry $(DESTDIR)$(PREFIX)/share/man/man1/ferry.1
+	rm -f $(patsubst %,$(DESTDIR)$(PREFIX)/share/doc/ferry/%,README.md LICENSE $(notdir $(DOCS)))
+	-rmdir $(DESTDIR)$(PREFIX)/share/doc/ferry
+
+# --- Housekeeping ---
+
+.PHONY: clean distclean format format-check help FORCE
+clean:
+	rm -rf $(BUILD)/base $(BUILD)/softmmu $(BUILD)/translator $(BUILD)/cpu $(BUILD)/backend $(BUILD)/hw \
+	    $(BUILD)/machine $(BUILD)/control $(BUILD)/ui $(BUILD)/tests $(BUILD)/asan $(BUILD)/stress \
+	    $(PROGRAM) $(LIBRARY) $(BUILD)/flags $(BUILD)/objects
+
+distclean: clean
+	rm -f $(BUILD)/config.mk $(BUILD)/config.status $(BUILD)/deps-*.stamp
+	-rmdir $(BUILD)
+
+format-check:
+	@tests/lint/format
+
+format:
+	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
+
+help:
+	@echo 'make              build $(BUILD)/ferry'
+	@echo 'make run          boot Linux: a shell in a terminal, a self-check elsewhere'
+	@echo 'make check        run all tests (TESTS="name..." for some of them)'
+	@echo 'make check-quick  run those that take less than a minute together'
+	@echo 'make check-asan   the same under the sanitizers; check-stress: with tiny caches'
+	@echo 'make bench        measure'
+	@echo 'make deps         install the Debian packages that all of this needs'
+	@echo 'make install      PREFIX, DESTDIR; make uninstall'
+	@echo 'make clean, distclean, format, format-check'
+	@echo 'Variables: BUILD=dir CC=compiler CFLAGS=flags CONFIGURE_FLAGS="..." (./configure --help)'
