@@ -27,8 +27,8 @@ enum fp_round {
     FP_RDN = 2, // towards minus infinity
     FP_RUP = 3, // towards plus infinity
     FP_RMM = 4, // to nearest, ties away from zero
-    FP_RTO = 5, // to odd: if inexact, the neighbour with an odd significand; never overflows
-                // to infinity. A second rounding to a narrower format is then still exact.
+    FP_RTO = 5, // to odd: if inexact, the neighbour with an odd significand, so never infinity.
+                // Rounding that again, to a format at least 2 bits narrower, rounds as if once.
 };
 
 // Exception flags, with the bits of x86's MXCSR.

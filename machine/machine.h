@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+// A machine: CPUs, memory, devices, and the one verb that moves time.
+#ifndef MACHINE_MACHINE_H
+#define MACHINE_MACHINE_H
+
+#include <glib.h>
+
+#include "base/clock.h"
+#include "base/replay.h"
+#include "hw/device.h"
+#include "softmmu/mem.h"
+
+#define MACHINE_MAX_CPUS 8
+
+struct cpu;
+struct board;
+struct exec;
+
+// A device asked for by the user: `-device NAME,id=..,prop=value`.
+struct machine_device_opt {
+    char *driver;
+    char *id; // may be NULL
+    GPtrArray *props; // of char *: name, value, name, value, ...
+};
+
+// -device loader
+struct machine_loader_opt {
+    char *file; // or NULL: `data` of `data_len` bytes is stored
+    bool has_addr, force_raw, data_be;
+    uint64_t addr, data;
+    unsigned data_len;
+    int cpu_num; // whose pc is set, or -1
+};
+
+enum machine_accel { ACCEL_DBT, ACCEL_INTERP };
+
+// What a user asked for, parsed; a board reads it. Strings are owned.
+struct machine_config {
+    const struct board *board;
+    char *cpu_model;       // "rv64,v=off", or NULL: the board's
+    unsigned smp;          // 1 ..
+    uint64_t ram_size;     // bytes
+    enum machine_accel accel;
+    char *bios, *kernel, *initrd, *append, *dtb, *dumpdtb; // NULL where not given
+    struct chardev *serial[8];  // by UART; NULL: not connected
+    struct block *pflash[2];
+    GPtrArray *devices;    // struct machine_device_opt
+    GPtrArray *globals;    // char *: driver, property, value, ...
+    GArray *loaders;       // struct machine_loader_opt
+    GHashTable *chardevs;  // id -> struct chardev *
+    GHashTable *blocks;    // id -> struct block *
+    GHashTable *netdevs;   // id -> struct netdev *
+    GHashTable *fsdevs;    // id -> struct fsdev *
+    GHashTable *board_props; // -machine NAME,prop=value: those the parser does not know
+    unsigned icount_shift; // guest ns per instruction is 1 << shift
+    bool no_reboot;
+    uint64_t seed;
+    size_t code_cache_size; // bytes; 0: default
+    bool no_misaligned;     // misaligned accesses trap
+};
+
+enum machine_stop {
+    STOP_ICOUNT,    // until_icount was reached
+    STOP_SHUTDOWN,  // the guest powered off or exited: m->exit_code is set
+    STOP_RESET,     // the guest asked for a reset; it has been carried out unless no_reboot
+    STOP_IDLE,      // all CPUs wait, nothing is scheduled: only input from outside can go on
+    STOP_REQUESTED, // machine_request_stop
+    STOP_ERROR,     // m->error says what
+};
+
+struct machine {
+    const struct machine_config *cfg; // not owned
+    struct mem *mem;
+    struct clock *clock;
+    struct door *door;
+    struct device_env env;
+    struct exec *exec; // translator of all CPUs
+    struct cpu *cpus[MACHINE_MAX_CPUS];
+    unsigned nr_cpus;
+    GPtrArray *devices;  // struct device *, in order of creation; owned
+    void *fdt;           // the device tree given to the guest, owned (g_free), or NULL
+    size_t fdt_size;
+    struct device **dev_by_role; // free for boards
+
+    // Requests that end a slice after the current instruction. Made by devices through machine_request.
+    bool stop_shutdown, stop_reset, stop_requested;
+    int exit_code;
+    char *error;
+
+    struct machine_sched *sched; // position in the round of CPUs; state
+};
+
+// Builds everything and resets it. The error is one line for the user.
+struct machine *machine_new(const struct machine_config *cfg, GError **error);
+void machine_free(struct machine *m);
+// Power-on reset of all devices and CPUs; firmware and kernel are loaded again.
+bool machine_reset(struct machine *m, GError **error);
+
+// Runs until the total of retired instructions is `until`, or something else stops it. Exact.
+enum machine_stop machine_run(struct machine *m, icount_t until);
+icount_t machine_icount(const struct machine *m);
+// Hash of all state: CPUs, devices, memory, time. Equal machines have equal hashes.
+uint64_t machine_hash(struct machine *m);
+
+// How devices and boards end the run: callable at any time from within a slice.
+void machine_request_shutdown(struct machine *m, int exit_code);
+void machine_request_reset(struct machine *m);
+void machine_request_stop(struct machine *m); // safe from a signal handler
+
+// Boards make devices through these; errors name the device. Ownership passes to the machine.
+struct device *machine_add_device(struct machine *m, const char *driver, const char *id, paddr_t base,
+                                  unsigned nr_irqs, GError **error); // not yet initialised
+bool machine_init_device(struct machine *m, struct device *dev, GError **error);
+
+#endif
