@@ -151,14 +151,14 @@ uninstall:
 clean:
 	rm -rf $(BUILD)/base $(BUILD)/softmmu $(BUILD)/translator $(BUILD)/cpu $(BUILD)/backend $(BUILD)/hw \
 	    $(BUILD)/machine $(BUILD)/control $(BUILD)/ui $(BUILD)/tests $(BUILD)/asan $(BUILD)/stress \
-	    $(PROGRAM) $(LIBRARY) $(BUILD)/flags $(BUILD)/objects
+	    $(PROGRAM) $(LIBRARY) $(BUILD)/flags $(BUILD)/objects $(BUILD)/cppcheck
 
 distclean: clean
 	rm -f $(BUILD)/config.mk $(BUILD)/config.status $(BUILD)/deps-*.stamp
 	-rmdir $(BUILD)
 
 format-check:
-	@tests/lint/format
+	@scripts/format-check
 
 format:
 	@git ls-files '*.c' '*.h' | xargs -r clang-format -i
