@@ -10,6 +10,7 @@
 
 #include <glib.h>
 
+#include "base/state.h"
 #include "base/types.h"
 
 enum door_input {
@@ -47,7 +48,6 @@ void door_set_epoch(struct door *door, uint64_t ns);
 // Host monotonic time in ns, for pacing and for reports only: never for a value that a guest can see.
 uint64_t door_host_ns(void);
 
-struct state_field;
 // The door's own state (the generator), for snapshots and hashes.
 extern const struct state_field door_state_fields[];
 void *door_state(struct door *door);

@@ -39,24 +39,28 @@ struct device_prop {
 };
 
 struct device;
-struct machine_fdt; // what the board offers while the device tree is made; see machine/fdt.h
+struct devtree; // the device tree being written; see hw/devtree.h
 
-// What every device gets before init.
+// What every device gets before init: the machine it is in, as far as a device can see it.
 struct device_env {
     struct mem *mem;
     struct clock *clock;
     struct door *door;
     const char *machine; // the board's name
+    // What a device can ask of the machine; it happens after the current instruction. Never NULL.
+    void (*shutdown)(void *opaque, int exit_code);
+    void (*reset)(void *opaque);
+    void *opaque; // of both
 };
 
 struct device_class {
     const char *name; // as in -device, "virtio-blk-device"
     const char *desc; // for -device help
     size_t size;      // of the device's struct, whose first member is `struct device`
-    const struct device_prop *props; // may be NULL
-    const struct state_field *state; // offsets from the start of the device's struct
+    const struct device_prop *props;   // may be NULL
+    const struct state_field *state;   // offsets from the start of the device's struct
     uint32_t state_offset, state_size; // the state struct inside it, for the coverage test
-    const char *bus;  // what it plugs into: NULL (only boards make it), "virtio-bus", ...
+    const char *bus; // what it plugs into: NULL (only boards make it), "virtio-bus", ...
     // Props are set. Registers memory, timers, inputs. On failure the machine is not started.
     bool (*init)(struct device *dev, GError **error);
     // Power-on state. Must drive its lines to the matching levels.
@@ -64,19 +68,20 @@ struct device_class {
     // After state was loaded: drive lines, recompute what is derived. May be NULL.
     void (*loaded)(struct device *dev);
     void (*free)(struct device *dev); // back ends are closed by their owner, not here. May be NULL.
-    // Adds its node to the device tree. `fdt` is libfdt's blob being written with fdt_begin_node & co. (sw).
-    // May be NULL.
-    void (*fdt)(struct device *dev, struct machine_fdt *fdt);
+    // Writes its node into the device tree, inside the node that the board has open. Called after init. May
+    // be NULL: the board writes it, or there is none.
+    void (*fdt)(struct device *dev, struct devtree *dt);
 };
 
 struct device {
     const struct device_class *cls;
     const struct device_env *env;
-    char *id;        // "serial0", from id= or the board; owned
-    paddr_t base;    // where the board placed it; 0 if it has no registers
+    char *id;         // "serial0", from id= or the board; owned
+    paddr_t base;     // where the board placed it; 0 if it has no registers
     struct irq *irqs; // outputs, connected by the board; nr_irqs of them
     unsigned nr_irqs;
-    irq_handler *irq_in; // inputs: set by init of devices that have them (interrupt controllers, GPIO)
+    irq_handler
+        *irq_in; // inputs: set by init of devices that have them (interrupt controllers, GPIO)
     struct device *parent; // the transport a virtio function sits on, say
 };
 
@@ -92,20 +97,23 @@ const struct device_class *device_class_at(unsigned index);
 const struct device_class *device_class_find(const char *name);
 
 // Makes a device with default props; not yet initialised. nr_irqs outputs are unconnected.
-struct device *device_new(const struct device_class *cls, const struct device_env *env, const char *id,
-                          paddr_t base, unsigned nr_irqs);
+struct device *device_new(const struct device_class *cls, const struct device_env *env,
+                          const char *id, paddr_t base, unsigned nr_irqs);
 // Sets a property from text ("on", "0x10", ...); error names device, property and value. Back ends by id are
 // resolved by `resolve` (machine supplies it), which returns NULL and sets error if there is none.
 typedef void *device_resolve(void *opaque, enum prop_kind kind, const char *id, GError **error);
-bool device_set_prop(struct device *dev, const char *name, const char *value, device_resolve *resolve,
-                     void *opaque, GError **error);
-// Sets a pointer or scalar property directly.
+bool device_set_prop(struct device *dev, const char *name, const char *value,
+                     device_resolve *resolve, void *opaque, GError **error);
+// Sets a property directly: a back end (or NULL), a scalar, a string (copied). The property must exist.
 void device_set_ptr(struct device *dev, const char *name, void *value);
 void device_set_u64(struct device *dev, const char *name, uint64_t value);
+void device_set_str(struct device *dev, const char *name, const char *value);
 bool device_init(struct device *dev, GError **error);
 void device_reset(struct device *dev);
+// Also right for a device whose init failed or was never called.
 void device_free(struct device *dev);
 // Connects output n of dev to an input.
-void device_connect(struct device *dev, unsigned n, irq_handler *handler, void *opaque, unsigned input);
+void device_connect(struct device *dev, unsigned n, irq_handler *handler, void *opaque,
+                    unsigned input);
 
 #endif
