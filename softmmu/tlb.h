@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// The software TLB: from a virtual page to host memory, in the form that translated code probes inline.
+//
+// One direct-mapped table per regime (a set of rules under which data is accessed: privilege, and what
+// changes permissions). A probe is `(addr ^ tag) <= PAGE_SIZE - size`: that one compare covers hit, page
+// crossing and permission, and leaves the offset in the page. Tags that must not match carry TLB_SLOW bits
+// above any address that the compare could let through.
+#ifndef SOFTMMU_TLB_H
+#define SOFTMMU_TLB_H
+
+#include "base/types.h"
+#include "softmmu/mem.h"
+
+#define TLB_REGIMES 8
+#define TLB_BITS_MAX 10
+#define TLB_SIZE (1u << TLB_BITS_MAX) // entries of one regime
+
+// Bits that are XORed into the tag of a translation that is known but must take the slow path.
+#define TLB_SLOW BIT(62)    // valid; store needs bookkeeping (dirty or code page)
+#define TLB_IO BIT(61)      // valid; no host memory behind it: `host` is the physical page address
+#define TLB_INVALID (BIT(62) | BIT(61) | BIT(60) | 1)
+
+enum tlb_access { TLB_READ, TLB_WRITE, TLB_EXEC, TLB_NR_ACCESS };
+
+struct tlb_entry {
+    uint64_t tag[TLB_NR_ACCESS]; // virtual page, with the bits above
+    uintptr_t host;              // of the page's first byte, or its physical address with TLB_IO
+};
+
+_Static_assert(sizeof(struct tlb_entry) == 32, "translated code scales by 32");
+
+struct tlb {
+    struct tlb_entry e[TLB_REGIMES][TLB_SIZE];
+    uint8_t used[TLB_REGIMES]; // regimes with entries since the last flush
+};
+
+// What a page-table walk found, for one page of PAGE_SIZE.
+struct tlb_fill {
+    paddr_t paddr;      // of the page
+    bool prot[TLB_NR_ACCESS];
+    bool uncached;      // permissions vary within the page: good for this one access only
+};
+
+static inline unsigned tlb_index(vaddr_t addr)
+{
+    return (addr >> PAGE_BITS) & (TLB_SIZE - 1);
+}
+
+void tlb_init(struct tlb *tlb);
+void tlb_flush(struct tlb *tlb);
+// Forgets one virtual page in all regimes.
+void tlb_flush_page(struct tlb *tlb, vaddr_t addr);
+// Stores to this host page must be seen again.
+void tlb_protect(struct tlb *tlb, const uint8_t *host_page);
+// Enters a translation.
+struct tlb_entry *tlb_enter(struct tlb *tlb, unsigned regime, vaddr_t addr,
+                            const struct tlb_fill *fill, struct mem *mem);
+
+#endif

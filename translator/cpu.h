@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// What every guest's CPU begins with: the part of its state and wiring that translated code and the
+// execution loop touch. A guest's own struct has `struct cpu` as its first member.
+#ifndef TRANSLATOR_CPU_H
+#define TRANSLATOR_CPU_H
+
+#include "base/clock.h"
+#include "base/softfloat.h"
+#include "base/state.h"
+#include "softmmu/tlb.h"
+
+struct exec;
+struct guest;
+struct ir_var;
+
+#define CPU_NR_REGS 64
+#define JUMP_CACHE_BITS 12
+#define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
+
+// Where translated code finds the unit for a pc, probed inline. `tag` has the key and an epoch, so that
+// forgetting all entries is one increment.
+struct jump_cache_entry {
+    uint64_t pc;
+    uint32_t tag;
+    uint32_t code; // offset in the code buffer
+};
+
+// A guest fault on its way from where it was found to guest->trap.
+struct cpu_fault {
+    bool pending;
+    uint32_t cause; // the guest's own numbers
+    uint64_t value; // its trap value: address, instruction bits
+    uint64_t extra; // free for the guest
+};
+
+// What the loop must do differently for the next unit; not state.
+enum cpu_mode {
+    CPU_NORMAL,
+    CPU_SINGLE,  // a unit of one instruction that may do what others must not (I/O, stores into code)
+    CPU_NOSHARE, // a unit whose accesses are all checked one by one
+    CPU_NR_MODES
+};
+
+struct cpu {
+    // ---- state ----
+    uint64_t reg[CPU_NR_REGS]; // homes of the guest's main registers, first in the struct for short offsets
+    uint64_t pc;               // valid between units
+    bool halted;               // waits for an interrupt
+    struct {
+        uint8_t flags; // FP_* accumulated; complete between units and in CALL_FP functions
+    } fp;
+    uint64_t retired; // instructions of this CPU up to the start of the running slice
+    // ---- wiring and caches: nothing below is saved ----
+    int64_t budget;      // instructions left in the slice; translated code subtracts a unit's length on entry
+    int64_t slice;       // what budget was at the slice's start
+    uint32_t unit_left;  // of the running unit's instructions, those not yet begun; set before CALL_TIME
+    uint32_t jump_tag;   // key and epoch: what jump-cache entries must carry
+    uint32_t fp_control; // the host's floating-point control word while in units
+    uint32_t leave;      // enum ir_leave, set by exits to the loop
+    uint64_t leave_link; // host's own: which exit it was, for linking
+    uint64_t slow_value; // result of a slow access
+    struct cpu_fault fault;
+    bool attention;      // lines changed or a stop was asked for: the loop must look before the next unit
+    bool single;         // the running unit is a CPU_SINGLE one
+    enum cpu_mode next_mode;
+    uint8_t key_regime, key_rm; // of the current key, set by guest->key
+    bool align_all;      // misaligned accesses fault
+    const struct guest *guest;
+    const struct ir_var *vars;
+    unsigned nr_vars;
+    unsigned index;      // number of this CPU in its machine
+    struct exec *exec;
+    struct mem *mem;
+    struct clock *clock;
+    uint64_t insn_ns_shift;
+    void *host_code;     // base of the code buffer, for jump-cache offsets
+    void *host_spill[16];
+    struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
+    struct tlb tlb;
+};
+
+// Fields of struct cpu that are state, to be included in a guest's table by STATE_SUB or by concatenation.
+extern const struct state_field cpu_state_fields[];
+
+// Instructions this CPU has retired, exact between units and in CALL_TIME functions.
+static inline uint64_t cpu_retired(const struct cpu *cpu)
+{
+    return cpu->retired + (uint64_t)(cpu->slice - cpu->budget) - cpu->unit_left;
+}
+
+// Something changed that the loop must look at before the next unit.
+static inline void cpu_kick(struct cpu *cpu)
+{
+    cpu->attention = true;
+}
+
+// Raises a guest fault from a walk or a CALL_FAULT function.
+static inline void cpu_raise(struct cpu *cpu, uint32_t cause, uint64_t value)
+{
+    cpu->fault.pending = true;
+    cpu->fault.cause = cause;
+    cpu->fault.value = value;
+}
+
+// Virtual memory as the CPU sees it in a regime, through TLB and page tables; for helpers and debuggers.
+// False: cpu->fault is set. The value is little-endian, zero-extended. size 1, 2, 4 or 8.
+bool cpu_load(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t *value);
+bool cpu_store(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t value);
+
+// Forgets cached translations of addresses: all, or one page. Also what depends on them (jump cache).
+void cpu_flush_tlb(struct cpu *cpu);
+void cpu_flush_tlb_page(struct cpu *cpu, vaddr_t addr);
+
+#endif
