@@ -59,8 +59,9 @@ bool loader_apply(const struct loader_target *t, const struct machine_loader_opt
                   paddr_t *pc, GError **error);
 
 // -bios: the path to load, newly allocated; NULL with no error for "none". `bios` is what the user gave
-// (NULL is "default"); a name that is no file is looked for in the directories of firmware, too.
-char *loader_find_firmware(const char *bios, unsigned bits, GError **error);
+// (NULL is "default"); a name that is no file is looked for in the directories of firmware, too. `dirs`
+// ("dir:dir", or NULL) come before the usual ones.
+char *loader_find_firmware(const char *bios, const char *dirs, unsigned bits, GError **error);
 // Where a kernel goes that says nothing itself: firmware_end, aligned for the page tables of its MMU.
 paddr_t loader_kernel_start(unsigned bits, paddr_t firmware_end);
 // Loads the initial RAM disk: half of RAM above the kernel's start, but 128 MiB at most; further up if the

@@ -37,11 +37,13 @@ enum machine_accel { ACCEL_DBT, ACCEL_INTERP };
 // What a user asked for, parsed; a board reads it. Strings are owned.
 struct machine_config {
     const struct board *board;
+    unsigned bits;         // 32 or 64: which of the board's default CPUs, and the firmware's width
     char *cpu_model;       // "rv64,v=off", or NULL: the board's
     unsigned smp;          // 1 ..
     uint64_t ram_size;     // bytes
     enum machine_accel accel;
     char *bios, *kernel, *initrd, *append, *dtb, *dumpdtb; // NULL where not given
+    char *firmware_dirs;   // -L: looked in first for firmware, "dir:dir", or NULL
     struct chardev *serial[8];  // by UART; NULL: not connected
     struct block *pflash[2];
     GPtrArray *devices;    // struct machine_device_opt
@@ -55,6 +57,8 @@ struct machine_config {
     unsigned icount_shift; // guest ns per instruction is 1 << shift
     bool no_reboot;
     uint64_t seed;
+    bool has_epoch;        // -rtc base=DATE: the wall clock starts at epoch_ns, not at the host's time
+    uint64_t epoch_ns;     // since 1970
     size_t code_cache_size; // bytes; 0: default
     bool no_misaligned;     // misaligned accesses trap
 };
@@ -63,7 +67,8 @@ enum machine_stop {
     STOP_ICOUNT,    // until_icount was reached
     STOP_SHUTDOWN,  // the guest powered off or exited: m->exit_code is set
     STOP_RESET,     // the guest asked for a reset; it has been carried out unless no_reboot
-    STOP_IDLE,      // all CPUs wait, nothing is scheduled: only input from outside can go on
+    STOP_IDLE,      // all CPUs wait, and nothing is scheduled up to idle_limit_ns: only input from outside,
+                    // or a later limit, can go on
     STOP_REQUESTED, // machine_request_stop
     STOP_ERROR,     // m->error says what
 };
@@ -77,6 +82,8 @@ struct machine {
     struct exec *exec; // translator of all CPUs
     struct cpu *cpus[MACHINE_MAX_CPUS];
     unsigned nr_cpus;
+    uint64_t idle_limit_ns; // guest time that skipping idle time may not pass; CLOCK_NEVER: no limit. Set
+                            // between slices by who paces the machine; no state.
     GPtrArray *devices;  // struct device *, in order of creation; owned
     void *fdt;           // the device tree given to the guest, owned (g_free), or NULL
     size_t fdt_size;
