@@ -82,7 +82,8 @@ struct machine {
     struct exec *exec; // translator of all CPUs
     struct cpu *cpus[MACHINE_MAX_CPUS];
     unsigned nr_cpus;
-    uint64_t idle_limit_ns; // guest time that skipping idle time may not pass; CLOCK_NEVER: no limit. Set
+    uint64_t idle_limit_ns; // guest time that skipping idle time may not pass: it goes on to there, and
+                            // machine_run returns STOP_IDLE. CLOCK_NEVER (after machine_new): no limit. Set
                             // between slices by who paces the machine; no state.
     GPtrArray *devices;  // struct device *, in order of creation; owned
     void *fdt;           // the device tree given to the guest, owned (g_free), or NULL
