@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Block back ends: disk images. Synchronous; offsets and lengths in bytes.
+//
+// An image is locked while it is open: against everybody when it is written, against writers otherwise.
 #ifndef BACKEND_BLOCK_H
 #define BACKEND_BLOCK_H
 
@@ -12,24 +14,37 @@ struct block;
 struct block_options {
     const char *id;     // may be NULL
     const char *file;
-    const char *format; // "raw", or NULL: raw with a warning as far as it is probed
+    const char *format; // "raw", or NULL: raw unless it looks like another format, which is an error
     bool readonly;
     bool snapshot; // writes go to a temporary overlay and are lost at the end
+    bool no_lock;  // file.locking=off
+};
+
+struct block_stats {
+    uint64_t reads, writes, flushes; // requests that succeeded
+    uint64_t read_bytes, written_bytes;
+    uint64_t errors;
 };
 
 // Opens an image. Errors name the file and the cause.
 struct block *block_open(const struct block_options *opts, GError **error);
-void block_close(struct block *blk);
-const char *block_id(const struct block *blk);
-uint64_t block_size(const struct block *blk); // bytes
+void block_close(struct block *blk); // NULL does nothing
+const char *block_id(const struct block *blk); // "" if it has none
+const char *block_file(const struct block *blk);
+bool block_is_snapshot(const struct block *blk);
+const struct block_stats *block_get_stats(const struct block *blk);
+uint64_t block_size(const struct block *blk); // bytes: the file's size, rounded up to a sector of 512
 bool block_readonly(const struct block *blk);
 
-// 0, or a positive errno of the host. Ranges beyond the end are EINVAL and touch nothing.
+// 0, or a positive errno of the host. Ranges beyond the end are EINVAL and touch nothing; writes to a
+// read-only image are EROFS.
 int block_read(struct block *blk, uint64_t offset, void *buf, size_t len);
 int block_write(struct block *blk, uint64_t offset, const void *buf, size_t len);
 // Durable when it returns 0.
 int block_flush(struct block *blk);
+// A hint: what the range reads as afterwards is not defined.
 int block_discard(struct block *blk, uint64_t offset, uint64_t len);
+// The range reads as zeros afterwards; with unmap, its space may be given back.
 int block_write_zeroes(struct block *blk, uint64_t offset, uint64_t len, bool unmap);
 
 #endif
