@@ -3,6 +3,8 @@
 #ifndef BACKEND_CHARDEV_OPEN_H
 #define BACKEND_CHARDEV_OPEN_H
 
+#include <stdio.h>
+
 #include "backend/chardev.h"
 #include "backend/options.h"
 #include "backend/poll.h"

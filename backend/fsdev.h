@@ -7,6 +7,7 @@
 #define BACKEND_FSDEV_H
 
 #include <glib.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 

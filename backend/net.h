@@ -7,6 +7,7 @@
 #define BACKEND_NET_H
 
 #include <glib.h>
+#include <stdio.h>
 
 #include "backend/options.h"
 #include "backend/poll.h"
