@@ -35,8 +35,17 @@ unsigned door_register(struct door *door, enum door_input kind, const char *name
                        door_handler *handler, void *opaque);
 
 // An input arrived from the host. It is handed to the receiver now if the machine is between slices, at
-// the current instruction count, and recorded if recording.
+// the current instruction count, and recorded if recording; within a slice it waits for the slice's end.
 void door_deliver(struct door *door, unsigned id, const uint8_t *data, size_t len);
+// The same at an instruction count to come, for scripts (and for inputs that are replayed): equal counts in
+// order of the calls.
+void door_deliver_at(struct door *door, unsigned id, icount_t when, const uint8_t *data, size_t len);
+
+// The machine's side: it ends a slice no later than at door_next (UINT64_MAX: nothing waits), tells when a
+// slice runs, and between slices calls door_run_due, which hands over all that is due.
+icount_t door_next(const struct door *door);
+void door_set_running(struct door *door, bool running);
+void door_run_due(struct door *door);
 
 // Random bytes for the guest: from the seeded generator, which is state.
 void door_entropy(struct door *door, void *buf, size_t len);

@@ -14,6 +14,7 @@ enum state_kind {
     STATE_SCALAR, // integers, bools and enums of 1, 2, 4 or 8 bytes
     STATE_STRUCT, // `sub` describes each element
     STATE_BYTES,  // raw bytes: `size` of them per element
+    STATE_BOOL,   // like a scalar; what is loaded must be 0 or 1 (chosen by the macros below)
 };
 
 struct state_field {
@@ -29,15 +30,18 @@ struct state_field {
     {                                                                                              \
         .name = NULL                                                                               \
     }
+#define STATE_KIND(value) _Generic((value), bool: STATE_BOOL, default: STATE_SCALAR)
 // A scalar member: integer, bool, enum, struct timer's deadline.
 #define STATE_VAR(type, member)                                                                    \
     {                                                                                              \
-        #member, STATE_SCALAR, offsetof(type, member), sizeof(((type *)0)->member), 1, NULL        \
+        #member, STATE_KIND(((type *)0)->member), offsetof(type, member),                          \
+            sizeof(((type *)0)->member), 1, NULL                                                   \
     }
 // An array of scalars.
 #define STATE_ARRAY(type, member)                                                                  \
     {                                                                                              \
-        #member, STATE_SCALAR, offsetof(type, member), sizeof(((type *)0)->member[0]),             \
+        #member, STATE_KIND(((type *)0)->member[0]), offsetof(type, member),                       \
+            sizeof(((type *)0)->member[0]),                                                        \
             sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0]), NULL                     \
     }
 // An array of bytes, as one value.
