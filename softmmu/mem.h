@@ -47,12 +47,24 @@ struct mem_region {
     bool direct;      // MEM_ROMD only
     paddr_t base;
     uint64_t size;
-    uint8_t *host;        // RAM, ROM, ROMD: its bytes, page-aligned, size rounded up to pages
-    uint8_t *page_flags;  // one byte per page
-    uint64_t *page_hash;  // of pages; valid where not PAGE_DIRTY
+    uint8_t *host;        // RAM, ROM, ROMD: its bytes; a page of the guest is a page of the host
+    uint8_t *page_flags;  // one byte per page, by mem_page_index; set and cleared by the map
+    uint64_t *page_hash;  // of pages; 0 for zeros; valid where not PAGE_DIRTY
     const struct mem_ops *ops;
     void *dev;
 };
+
+// The page (in page_flags, page_hash) that holds an offset; and the offset at which a page > 0 starts. Pages
+// are the guest's: a region whose base is inside a page starts with a partial one.
+static inline uint64_t mem_page_index(const struct mem_region *r, uint64_t offset)
+{
+    return ((r->base & ~PAGE_MASK) + offset) >> PAGE_BITS;
+}
+
+static inline uint64_t mem_page_offset(const struct mem_region *r, uint64_t page)
+{
+    return (page << PAGE_BITS) - (r->base & ~PAGE_MASK);
+}
 
 // Somebody who caches what the map says (TLBs, translated code).
 struct mem_listener {
