@@ -169,7 +169,7 @@ struct device *device_new(const struct device_class *cls, const struct device_en
     struct device *dev = g_malloc0(cls->size);
     dev->cls = cls;
     dev->env = env;
-    dev->id = g_strdup(id);
+    dev->id = g_strdup(id ? id : cls->name);
     dev->base = base;
     dev->irqs = g_new0(struct irq, nr_irqs);
     dev->nr_irqs = nr_irqs;
@@ -181,7 +181,8 @@ struct device *device_new(const struct device_class *cls, const struct device_en
 
 bool device_init(struct device *dev, GError **error)
 {
-    return !dev->cls->init || dev->cls->init(dev, error);
+    dev->initialised = !dev->cls->init || dev->cls->init(dev, error);
+    return dev->initialised;
 }
 
 void device_reset(struct device *dev)
@@ -194,7 +195,7 @@ void device_free(struct device *dev)
 {
     if (!dev)
         return;
-    if (dev->cls->free)
+    if (dev->initialised && dev->cls->free)
         dev->cls->free(dev);
     for (const struct device_prop *p = dev->cls->props; p && p->name; p++)
         if (p->kind == PROP_STRING)

@@ -38,6 +38,11 @@ struct device_prop {
     const char *help;
 };
 
+#define PROP_END     \
+    {                \
+        .name = NULL \
+    }
+
 struct device;
 struct devtree; // the device tree being written; see hw/devtree.h
 
@@ -61,13 +66,15 @@ struct device_class {
     const struct state_field *state;   // offsets from the start of the device's struct
     uint32_t state_offset, state_size; // the state struct inside it, for the coverage test
     const char *bus; // what it plugs into: NULL (only boards make it), "virtio-bus", ...
-    // Props are set. Registers memory, timers, inputs. On failure the machine is not started.
+    // Props are set. Registers memory, timers, inputs: timers last, since after a failure `free` is not
+    // called. On failure the machine is not started.
     bool (*init)(struct device *dev, GError **error);
     // Power-on state. Must drive its lines to the matching levels.
     void (*reset)(struct device *dev);
     // After state was loaded: drive lines, recompute what is derived. May be NULL.
     void (*loaded)(struct device *dev);
-    void (*free)(struct device *dev); // back ends are closed by their owner, not here. May be NULL.
+    // Unregisters timers; back ends are closed by their owner. May be NULL.
+    void (*free)(struct device *dev);
     // Writes its node into the device tree, inside the node that the board has open. Called after init. May
     // be NULL: the board writes it, or there is none.
     void (*fdt)(struct device *dev, struct devtree *dt);
@@ -76,13 +83,13 @@ struct device_class {
 struct device {
     const struct device_class *cls;
     const struct device_env *env;
-    char *id;         // "serial0", from id= or the board; owned
+    char *id;         // "serial0", from id= or the board, else the class's name; owned
     paddr_t base;     // where the board placed it; 0 if it has no registers
     struct irq *irqs; // outputs, connected by the board; nr_irqs of them
     unsigned nr_irqs;
-    irq_handler
-        *irq_in; // inputs: set by init of devices that have them (interrupt controllers, GPIO)
+    irq_handler *irq_in;   // inputs, if it has any: set by init; opaque is the device
     struct device *parent; // the transport a virtio function sits on, say
+    bool initialised;      // init succeeded
 };
 
 // Drives output line n.
