@@ -27,7 +27,7 @@ struct loader_image {
     uint16_t machine;  // ELF only: e_machine
     paddr_t start;     // first byte
     paddr_t end;       // past the last byte, with what is to be zero (.bss; an Image's image_size)
-    paddr_t entry;     // where to jump
+    paddr_t entry;     // where it says to jump. (A kernel below firmware is entered at `start`, as QEMU does.)
     bool has_tohost;   // ELF only: the symbol is there (HTIF)
     paddr_t tohost;
     paddr_t fromhost;  // 0 if there is no such symbol
@@ -58,14 +58,20 @@ bool loader_elf_symbol(const char *path, const char *name, paddr_t *value, GErro
 bool loader_apply(const struct loader_target *t, const struct machine_loader_opt *opt, bool *has_pc,
                   paddr_t *pc, GError **error);
 
+// Two images must not share memory; `path` is what the user can do something about.
+bool loader_check_apart(const char *path, const struct loader_image *image, const char *other_path,
+                        const struct loader_image *other, GError **error);
+
 // -bios: the path to load, newly allocated; NULL with no error for "none". `bios` is what the user gave
 // (NULL is "default"); a name that is no file is looked for in the directories of firmware, too. `dirs`
 // ("dir:dir", or NULL) come before the usual ones.
 char *loader_find_firmware(const char *bios, const char *dirs, unsigned bits, GError **error);
 // Where a kernel goes that says nothing itself: firmware_end, aligned for the page tables of its MMU.
 paddr_t loader_kernel_start(unsigned bits, paddr_t firmware_end);
-// Loads the initial RAM disk: half of RAM above the kernel's start, but 128 MiB at most; further up if the
+// Where an initial RAM disk goes, and loading it: half of RAM above the kernel's start, but 128 MiB at most; further up if the
 // kernel reaches there, further down if it would not fit. image->start and ->end are for the device tree.
+bool loader_place_initrd(const struct loader_target *t, const char *path, uint64_t size,
+                         const struct loader_image *kernel, paddr_t *addr, GError **error);
 bool loader_load_initrd(const struct loader_target *t, const char *path,
                         const struct loader_image *kernel, struct loader_image *image, GError **error);
 // Where a device tree of `size` bytes goes: as high in RAM as possible, but below 3 GiB, aligned to 2 MiB.

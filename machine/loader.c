@@ -1,0 +1,736 @@
+// SPDX-License-Identifier: MIT
+// Loads executables: recognises a file's format, checks what it says about itself, and stores it.
+//
+// Every format is first parsed into a `struct plan` (pieces of the file and where they go), then the plan
+// is checked as a whole, then carried out: a file that is refused has changed nothing.
+//
+// ELF: System V ABI, gABI 4.1; the Image: Documentation/arch/riscv/boot-image-header.rst of Linux;
+// compressed EFI images: drivers/firmware/efi/libstub/zboot-header.S there; uImage: U-Boot's
+// include/image.h.
+#include "machine/loader.h"
+
+#include <assert.h>
+#include <elf.h>
+#include <inttypes.h>
+#include <zlib.h>
+
+#include "base/bits.h"
+#include "base/log.h"
+#include "machine/loader_file.h"
+#include "machine/machine.h"
+
+#define PROBE_LIMIT (UINT64_C(1) << 30) // of what a compressed file unpacks to
+
+// A piece of the file that goes to memory, followed by zeros up to mem_len.
+struct piece {
+    paddr_t addr;
+    size_t offset, file_len;
+    uint64_t mem_len;
+};
+
+struct plan {
+    struct loader_image image;
+    GArray *pieces; // of struct piece
+    uint32_t uimage_type;
+};
+
+// --- ELF ---
+
+// Where the two classes keep the same fields. `p` fields are of program headers, `s` of section headers.
+struct elf_class {
+    unsigned bits, word; // word: size of addresses and offsets
+    size_t ehdr_size, phdr_size, shdr_size, sym_size;
+    size_t entry, phoff, shoff, phentsize, phnum, shentsize, shnum;
+    size_t p_offset, p_vaddr, p_paddr, p_filesz, p_memsz;
+    size_t s_type, s_link, s_offset, s_size;
+    size_t sym_name, sym_shndx, sym_value;
+};
+
+#define ELF_CLASS(N)                                                                               \
+    {                                                                                              \
+        .bits = N, .word = N / 8, .ehdr_size = sizeof(Elf##N##_Ehdr),                              \
+        .phdr_size = sizeof(Elf##N##_Phdr), .shdr_size = sizeof(Elf##N##_Shdr),                    \
+        .sym_size = sizeof(Elf##N##_Sym), .entry = offsetof(Elf##N##_Ehdr, e_entry),               \
+        .phoff = offsetof(Elf##N##_Ehdr, e_phoff), .shoff = offsetof(Elf##N##_Ehdr, e_shoff),      \
+        .phentsize = offsetof(Elf##N##_Ehdr, e_phentsize),                                         \
+        .phnum = offsetof(Elf##N##_Ehdr, e_phnum),                                                 \
+        .shentsize = offsetof(Elf##N##_Ehdr, e_shentsize),                                         \
+        .shnum = offsetof(Elf##N##_Ehdr, e_shnum), .p_offset = offsetof(Elf##N##_Phdr, p_offset),  \
+        .p_vaddr = offsetof(Elf##N##_Phdr, p_vaddr), .p_paddr = offsetof(Elf##N##_Phdr, p_paddr),  \
+        .p_filesz = offsetof(Elf##N##_Phdr, p_filesz),                                             \
+        .p_memsz = offsetof(Elf##N##_Phdr, p_memsz), .s_type = offsetof(Elf##N##_Shdr, sh_type),   \
+        .s_link = offsetof(Elf##N##_Shdr, sh_link), .s_offset = offsetof(Elf##N##_Shdr, sh_offset),\
+        .s_size = offsetof(Elf##N##_Shdr, sh_size), .sym_name = offsetof(Elf##N##_Sym, st_name),   \
+        .sym_shndx = offsetof(Elf##N##_Sym, st_shndx),                                             \
+        .sym_value = offsetof(Elf##N##_Sym, st_value),                                             \
+    }
+
+static const struct elf_class elf32 = ELF_CLASS(32), elf64 = ELF_CLASS(64);
+
+// An ELF file whose header was found to be in order.
+struct elf {
+    const struct loader_file *f;
+    const struct elf_class *c;
+};
+
+static const struct {
+    uint16_t machine;
+    const char *name;
+} elf_machines[] = {
+    {EM_RISCV, "RISC-V"},   {EM_X86_64, "x86-64"},   {EM_386, "x86"},
+    {EM_AARCH64, "AArch64"}, {EM_ARM, "Arm"},         {EM_PPC, "PowerPC"},
+    {EM_PPC64, "64-bit PowerPC"}, {EM_MIPS, "MIPS"},  {EM_SPARC, "SPARC"},
+    {EM_SPARCV9, "64-bit SPARC"}, {EM_S390, "s390"},  {EM_68K, "68000"},
+    {EM_SH, "SuperH"},      {EM_XTENSA, "Xtensa"},   {EM_AVR, "AVR"},
+    {EM_MICROBLAZE, "MicroBlaze"}, {258, "LoongArch"},
+};
+
+static char *machine_text(uint16_t machine)
+{
+    for (size_t i = 0; i < ARRAY_LEN(elf_machines); i++) {
+        if (elf_machines[i].machine == machine)
+            return g_strdup(elf_machines[i].name);
+    }
+    return g_strdup_printf("machine number %u", machine);
+}
+
+static bool in_file(const struct loader_file *f, uint64_t offset, uint64_t len)
+{
+    return offset <= f->len && len <= f->len - offset;
+}
+
+static uint64_t elf_word(const struct elf *e, size_t at)
+{
+    return load_le(e->f->data + at, e->c->word);
+}
+
+static unsigned elf_half(const struct elf *e, size_t at)
+{
+    return load_le(e->f->data + at, 2);
+}
+
+static bool is_elf(const struct loader_file *f)
+{
+    return f->len >= EI_NIDENT && memcmp(f->data, ELFMAG, SELFMAG) == 0;
+}
+
+// Checks that a table of the file is all there.
+static bool elf_check_table(const struct elf *e, const char *what, uint64_t offset, unsigned count,
+                            unsigned entry_size, size_t want_size, GError **error)
+{
+    if (!count)
+        return true;
+    if (entry_size < want_size || !in_file(e->f, offset, (uint64_t)count * entry_size))
+        return loader_fail(error, e->f->path, "a damaged or cut-off ELF file (its %s are not inside it)",
+                           what);
+    return true;
+}
+
+static bool elf_open(struct elf *e, const struct loader_file *f, GError **error)
+{
+    const struct elf_class *c = f->data[EI_CLASS] == ELFCLASS64 ? &elf64 : &elf32;
+
+    *e = (struct elf){.f = f, .c = c};
+    if (f->data[EI_CLASS] != ELFCLASS64 && f->data[EI_CLASS] != ELFCLASS32)
+        return loader_fail(error, f->path, "an ELF file of unknown class %u", f->data[EI_CLASS]);
+    if (f->data[EI_DATA] != ELFDATA2LSB)
+        return loader_fail(error, f->path, "a big-endian ELF file, expected a little-endian one");
+    if (f->len < c->ehdr_size)
+        return loader_fail(error, f->path, "a cut-off ELF file");
+    unsigned type = elf_half(e, offsetof(Elf64_Ehdr, e_type));
+    if (type != ET_EXEC && type != ET_DYN)
+        return loader_fail(error, f->path, "%s, expected an executable",
+                           type == ET_REL ? "an ELF object file that was not linked yet"
+                                          : "an ELF file that is no program");
+    return elf_check_table(e, "program headers", elf_word(e, c->phoff), elf_half(e, c->phnum),
+                           elf_half(e, c->phentsize), c->phdr_size, error);
+}
+
+// Offset in the file of program header i.
+static size_t elf_phdr(const struct elf *e, unsigned i)
+{
+    return elf_word(e, e->c->phoff) + (size_t)i * elf_half(e, e->c->phentsize);
+}
+
+static bool elf_plan_segment(const struct elf *e, size_t ph, struct plan *plan, GError **error)
+{
+    const struct elf_class *c = e->c;
+    struct piece piece = {
+        .addr = elf_word(e, ph + c->p_paddr),
+        .offset = elf_word(e, ph + c->p_offset),
+        .file_len = elf_word(e, ph + c->p_filesz),
+        .mem_len = elf_word(e, ph + c->p_memsz),
+    };
+    uint64_t vaddr = elf_word(e, ph + c->p_vaddr);
+
+    if (load_le(e->f->data + ph, 4) != PT_LOAD || !piece.mem_len)
+        return true;
+    if (piece.file_len > piece.mem_len || piece.addr + piece.mem_len < piece.addr ||
+        !in_file(e->f, piece.offset, piece.file_len))
+        return loader_fail(error, e->f->path,
+                           "a damaged or cut-off ELF file (the segment for 0x%" PRIx64
+                           " is not inside it)",
+                           piece.addr);
+    // The entry is a virtual address: a kernel that is linked high runs where its segment is loaded.
+    uint64_t entry = elf_word(e, c->entry);
+    if (entry - vaddr < piece.mem_len)
+        plan->image.entry = entry - vaddr + piece.addr;
+    g_array_append_val(plan->pieces, piece);
+    return true;
+}
+
+// The symbol's value, found by name in one symbol table.
+static bool elf_find_in(const struct elf *e, size_t sh, size_t strings_sh, const char *name,
+                        paddr_t *value)
+{
+    const struct elf_class *c = e->c;
+    uint64_t offset = elf_word(e, sh + c->s_offset), size = elf_word(e, sh + c->s_size);
+    uint64_t str = elf_word(e, strings_sh + c->s_offset);
+    uint64_t str_size = elf_word(e, strings_sh + c->s_size);
+    size_t name_size = strlen(name) + 1;
+
+    if (!in_file(e->f, offset, size) || !in_file(e->f, str, str_size))
+        return false;
+    for (uint64_t at = 0; size - at >= c->sym_size; at += c->sym_size) {
+        const uint8_t *sym = e->f->data + offset + at;
+        uint64_t name_at = load_le(sym + c->sym_name, 4);
+        if (name_at >= str_size || str_size - name_at < name_size ||
+            memcmp(e->f->data + str + name_at, name, name_size) != 0)
+            continue;
+        if (load_le(sym + c->sym_shndx, 2) == SHN_UNDEF)
+            continue;
+        *value = load_le(sym + c->sym_value, c->word);
+        return true;
+    }
+    return false;
+}
+
+// A stripped or damaged section table has no symbols; that is no error, the program is loaded without it.
+static bool elf_find_symbol(const struct elf *e, const char *name, paddr_t *value)
+{
+    const struct elf_class *c = e->c;
+    uint64_t table = elf_word(e, c->shoff);
+    unsigned count = elf_half(e, c->shnum), entry_size = elf_half(e, c->shentsize);
+
+    if (!elf_check_table(e, "section headers", table, count, entry_size, c->shdr_size, NULL))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        size_t sh = table + (size_t)i * entry_size;
+        unsigned link = load_le(e->f->data + sh + c->s_link, 4);
+        if (load_le(e->f->data + sh + c->s_type, 4) == SHT_SYMTAB && link < count &&
+            elf_find_in(e, sh, table + (size_t)link * entry_size, name, value))
+            return true;
+    }
+    return false;
+}
+
+static bool plan_elf(const struct loader_file *f, struct plan *plan, GError **error)
+{
+    struct elf e;
+
+    if (!elf_open(&e, f, error))
+        return false;
+    plan->image.format = LOADER_ELF;
+    plan->image.bits = e.c->bits;
+    plan->image.machine = elf_half(&e, offsetof(Elf64_Ehdr, e_machine));
+    plan->image.entry = elf_word(&e, e.c->entry);
+    for (unsigned i = 0; i < elf_half(&e, e.c->phnum); i++) {
+        if (!elf_plan_segment(&e, elf_phdr(&e, i), plan, error))
+            return false;
+    }
+    if (!plan->pieces->len)
+        return loader_fail(error, f->path, "an ELF file with nothing to load");
+    plan->image.has_tohost = elf_find_symbol(&e, "tohost", &plan->image.tohost);
+    elf_find_symbol(&e, "fromhost", &plan->image.fromhost);
+    return true;
+}
+
+bool loader_elf_symbol(const char *path, const char *name, paddr_t *value, GError **error)
+{
+    struct loader_file f;
+    struct elf e;
+    bool found = false;
+
+    if (!loader_file_open(&f, path, error))
+        return false;
+    if (loader_file_is_gzip(&f) && !loader_file_unpack(&f, 0, f.len, PROBE_LIMIT, error))
+        return false;
+    if (!is_elf(&f))
+        loader_fail(error, path, "not an ELF file, so it has no symbols");
+    else if (elf_open(&e, &f, error))
+        found = elf_find_symbol(&e, name, value);
+    loader_file_close(&f);
+    return found;
+}
+
+// --- uImage ---
+
+enum {
+    UIMAGE_SIZE = 64,
+    UIMAGE_MAGIC = 0x27051956,
+    UIMAGE_ARCH_RISCV = 26,
+    UIMAGE_RAMDISK = 3,
+};
+
+// Offsets of the big-endian fields.
+enum {
+    UIMAGE_HEADER_CRC = 4,
+    UIMAGE_DATA_SIZE = 12,
+    UIMAGE_LOAD = 16,
+    UIMAGE_ENTRY = 20,
+    UIMAGE_DATA_CRC = 24,
+    UIMAGE_ARCH = 29,
+    UIMAGE_TYPE = 30,
+    UIMAGE_COMPRESSION = 31,
+};
+
+static bool is_uimage(const struct loader_file *f)
+{
+    return f->len >= UIMAGE_SIZE && load_be(f->data, 4) == UIMAGE_MAGIC;
+}
+
+static uint32_t uimage_word(const struct loader_file *f, unsigned at)
+{
+    return load_be(f->data + at, 4);
+}
+
+static bool uimage_check(const struct loader_file *f, GError **error)
+{
+    uint8_t header[UIMAGE_SIZE];
+    uint32_t size = uimage_word(f, UIMAGE_DATA_SIZE);
+
+    memcpy(header, f->data, sizeof(header));
+    store_be(header + UIMAGE_HEADER_CRC, 4, 0);
+    if (crc32(0, header, sizeof(header)) != uimage_word(f, UIMAGE_HEADER_CRC))
+        return loader_fail(error, f->path, "a uImage whose header is damaged (wrong checksum)");
+    if (size > f->len - UIMAGE_SIZE)
+        return loader_fail(error, f->path, "a cut-off uImage: %zu bytes of data, expected %" PRIu32,
+                           f->len - UIMAGE_SIZE, size);
+    if (crc32(0, f->data + UIMAGE_SIZE, size) != uimage_word(f, UIMAGE_DATA_CRC))
+        return loader_fail(error, f->path, "a uImage whose data is damaged (wrong checksum)");
+    if (f->data[UIMAGE_ARCH] != UIMAGE_ARCH_RISCV)
+        return loader_fail(error, f->path, "a uImage for architecture number %u, expected RISC-V (%u)",
+                           f->data[UIMAGE_ARCH], UIMAGE_ARCH_RISCV);
+    return true;
+}
+
+static bool plan_uimage(struct loader_file *f, uint64_t limit, struct plan *plan, GError **error)
+{
+    static const char *const packers[] = {"nothing", "gzip", "bzip2", "lzma", "lzo", "lz4", "zstd"};
+
+    if (!uimage_check(f, error))
+        return false;
+    unsigned packer = f->data[UIMAGE_COMPRESSION];
+    struct piece piece = {
+        .addr = uimage_word(f, UIMAGE_LOAD),
+        .offset = UIMAGE_SIZE,
+        .file_len = uimage_word(f, UIMAGE_DATA_SIZE),
+    };
+    plan->image.format = LOADER_UIMAGE;
+    plan->image.entry = uimage_word(f, UIMAGE_ENTRY);
+    plan->uimage_type = f->data[UIMAGE_TYPE];
+    // A RAM disk stays as it is: the kernel unpacks it.
+    if (packer && plan->uimage_type != UIMAGE_RAMDISK) {
+        if (packer != 1)
+            return loader_fail(error, f->path, "a uImage packed by %s, expected gzip or nothing",
+                               packer < ARRAY_LEN(packers) ? packers[packer] : "an unknown program");
+        if (!loader_file_unpack(f, piece.offset, piece.file_len, limit, error))
+            return false;
+        piece.offset = 0;
+        piece.file_len = f->len;
+    }
+    if (!piece.file_len)
+        return loader_fail(error, f->path, "a uImage without data");
+    piece.mem_len = piece.file_len;
+    g_array_append_val(plan->pieces, piece);
+    return true;
+}
+
+// --- Linux's Image, raw bytes, and what is neither ---
+
+enum {
+    IMAGE_HEADER = 64,
+    IMAGE_TEXT_OFFSET = 8,
+    IMAGE_SIZE = 16,
+    IMAGE_MAGIC2 = 56,
+    ZBOOT_OFFSET = 8, // of the payload, and its size, in a compressed EFI image
+    ZBOOT_SIZE = 12,
+    ZBOOT_PACKER = 24,
+};
+
+static bool has_magic(const struct loader_file *f, size_t at, const void *magic, size_t len)
+{
+    return in_file(f, at, len) && memcmp(f->data + at, magic, len) == 0;
+}
+
+static bool is_image(const struct loader_file *f)
+{
+    return f->len >= IMAGE_HEADER && has_magic(f, IMAGE_MAGIC2, "RSC\x05", 4);
+}
+
+static bool is_zboot(const struct loader_file *f)
+{
+    return f->len >= IMAGE_HEADER && has_magic(f, 0, "MZ", 2) && has_magic(f, 4, "zimg", 4);
+}
+
+static bool unpack_zboot(struct loader_file *f, uint64_t limit, GError **error)
+{
+    uint64_t offset = load_le(f->data + ZBOOT_OFFSET, 4), size = load_le(f->data + ZBOOT_SIZE, 4);
+
+    if (!has_magic(f, ZBOOT_PACKER, "gzip", 5))
+        return loader_fail(error, f->path, "a compressed EFI kernel packed by %.8s, expected gzip",
+                           f->data + ZBOOT_PACKER);
+    if (!in_file(f, offset, size))
+        return loader_fail(error, f->path, "a cut-off compressed EFI kernel");
+    return loader_file_unpack(f, offset, size, limit, error);
+}
+
+// Files that people take for kernels, and that would only run as nonsense.
+static bool check_no_stranger(const struct loader_file *f, GError **error)
+{
+    static const struct {
+        size_t at, len;
+        const char *magic, *what;
+    } strangers[] = {
+        {0, 6, "\xfd" "7zXZ\0", "packed by xz, expected gzip or nothing; unpack it first"},
+        {0, 4, "\x28\xb5\x2f\xfd", "packed by zstd, expected gzip or nothing; unpack it first"},
+        {0, 4, "\x04\x22\x4d\x18", "packed by lz4, expected gzip or nothing; unpack it first"},
+        {0, 3, "BZh", "packed by bzip2, expected gzip or nothing; unpack it first"},
+        {IMAGE_MAGIC2, 4, "ARM\x64", "a Linux Image for AArch64, expected RISC-V"},
+        {0x202, 4, "HdrS", "a Linux bzImage for x86, expected RISC-V"},
+        {0, 4, "\xd0\x0d\xfe\xed", "a device tree (or FIT image), expected a kernel"},
+        {0, 4, "QFI\xfb", "a qcow2 disk image, expected a kernel"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
+        if (has_magic(f, strangers[i].at, strangers[i].magic, strangers[i].len))
+            return loader_fail(error, f->path, "%s", strangers[i].what);
+    }
+    return true;
+}
+
+// Both go to addr 0 here; whoever loads them says where that is.
+static bool plan_plain(const struct loader_file *f, struct plan *plan, GError **error)
+{
+    struct piece piece = {.file_len = f->len, .mem_len = f->len};
+
+    if (!check_no_stranger(f, error))
+        return false;
+    plan->image.format = is_image(f) ? LOADER_IMAGE : LOADER_RAW;
+    if (plan->image.format == LOADER_IMAGE)
+        plan->image.start = load_le(f->data + IMAGE_TEXT_OFFSET, 8);
+    g_array_append_val(plan->pieces, piece);
+    return true;
+}
+
+// Memory that an Image wants for itself beyond its file, for its page tables and .bss; it clears that.
+static uint64_t image_extent(const struct loader_file *f)
+{
+    return MAX(load_le(f->data + IMAGE_SIZE, 8), f->len);
+}
+
+// --- Making a plan ---
+
+static void plan_init(struct plan *plan)
+{
+    *plan = (struct plan){.pieces = g_array_new(false, false, sizeof(struct piece))};
+}
+
+// Whether the file itself knows where it goes.
+static bool says_where(const struct plan *plan)
+{
+    return plan->image.format == LOADER_ELF || plan->image.format == LOADER_UIMAGE;
+}
+
+static void plan_extent(struct plan *plan)
+{
+    plan->image.start = UINT64_MAX;
+    for (unsigned i = 0; i < plan->pieces->len; i++) {
+        const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
+        plan->image.start = MIN(plan->image.start, p->addr);
+        plan->image.end = MAX(plan->image.end, p->addr + p->mem_len);
+    }
+}
+
+// Unpacks what is packed as a whole, then looks into it.
+static bool plan_file(struct loader_file *f, uint64_t limit, struct plan *plan, GError **error)
+{
+    bool ok;
+
+    if (loader_file_is_gzip(f) && !loader_file_unpack(f, 0, f->len, limit, error))
+        return false;
+    if (is_zboot(f) && !unpack_zboot(f, limit, error))
+        return false;
+    if (is_elf(f))
+        ok = plan_elf(f, plan, error);
+    else if (is_uimage(f))
+        ok = plan_uimage(f, limit, plan, error);
+    else
+        ok = plan_plain(f, plan, error);
+    plan->image.gzip = f->gzip;
+    if (ok && says_where(plan))
+        plan_extent(plan);
+    return ok;
+}
+
+bool loader_probe(const char *path, struct loader_image *info, GError **error)
+{
+    struct loader_file f;
+    struct plan plan;
+
+    if (!loader_file_open(&f, path, error))
+        return false;
+    plan_init(&plan);
+    bool ok = plan_file(&f, PROBE_LIMIT, &plan, error);
+    *info = plan.image;
+    g_array_unref(plan.pieces);
+    loader_file_close(&f);
+    return ok;
+}
+
+// --- Carrying it out ---
+
+static bool is_memory(const struct mem_region *r)
+{
+    return r && r->kind != MEM_IO;
+}
+
+// How much of [addr, addr + len) is memory, from its start.
+static uint64_t memory_at(struct mem *mem, paddr_t addr, uint64_t len)
+{
+    uint64_t have = 0;
+
+    while (have < len) {
+        const struct mem_region *r = mem_find(mem, addr + have);
+        if (!is_memory(r))
+            break;
+        have += r->size - (addr + have - r->base);
+    }
+    return MIN(have, len);
+}
+
+static bool check_range(struct mem *mem, const char *path, paddr_t addr, uint64_t len, GError **error)
+{
+    uint64_t have = addr + len >= addr ? memory_at(mem, addr, len) : 0;
+
+    if (have == len)
+        return true;
+    if (!have)
+        return loader_fail(error, path,
+                           "has to be loaded at 0x%" PRIx64 ", where this machine has no memory", addr);
+    return loader_fail(error, path,
+                       "needs memory from 0x%" PRIx64 " to 0x%" PRIx64 ", but that ends at 0x%" PRIx64
+                       "; give more with -m",
+                       addr, addr + len, addr + have);
+}
+
+static bool is_zero(const uint8_t *p, size_t len)
+{
+    return !p[0] && memcmp(p, p + 1, len - 1) == 0;
+}
+
+// Writes no zeros where there are some: fresh memory stays unallocated.
+static void clear(struct mem *mem, paddr_t addr, uint64_t len)
+{
+    static const uint8_t zeros[4096];
+
+    while (len) {
+        size_t n = MIN(len, sizeof(zeros) - addr % sizeof(zeros));
+        const uint8_t *p = mem_ptr(mem, addr, n, false);
+        if (!p || !is_zero(p, n))
+            mem_load(mem, addr, zeros, n);
+        addr += n;
+        len -= n;
+    }
+}
+
+static bool carry_out(struct mem *mem, const struct loader_file *f, const struct plan *plan,
+                      GError **error)
+{
+    for (unsigned i = 0; i < plan->pieces->len; i++) {
+        const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
+        if (!check_range(mem, f->path, p->addr, p->mem_len, error))
+            return false;
+    }
+    for (unsigned i = 0; i < plan->pieces->len; i++) {
+        const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
+        if (p->file_len)
+            mem_load(mem, p->addr, f->data + p->offset, p->file_len);
+        clear(mem, p->addr + p->file_len, p->mem_len - p->file_len);
+    }
+    return true;
+}
+
+static bool check_cpu(const struct loader_target *t, const char *path,
+                      const struct loader_image *image, GError **error)
+{
+    if (image->format != LOADER_ELF)
+        return true;
+    if (image->machine != t->machine) {
+        g_autofree char *found = machine_text(image->machine);
+        g_autofree char *expected = machine_text(t->machine);
+        return loader_fail(error, path, "an ELF file for %s, expected %s", found, expected);
+    }
+    if (image->bits != t->bits)
+        return loader_fail(error, path, "a %u-bit ELF file, but the machine's CPUs have %u bits",
+                           image->bits, t->bits);
+    return true;
+}
+
+// Moves an Image or raw bytes to where they belong.
+static bool place_plain(const struct loader_target *t, const struct loader_file *f, paddr_t addr,
+                        struct plan *plan, GError **error)
+{
+    struct loader_image *image = &plan->image;
+    uint64_t len = f->len;
+
+    if (image->format == LOADER_IMAGE) {
+        addr = MAX(addr, t->ram_base + image->start);
+        len = image_extent(f);
+        if (!check_range(t->mem, f->path, addr, len, error))
+            return false;
+    }
+    g_array_index(plan->pieces, struct piece, 0).addr = addr;
+    image->start = image->entry = addr;
+    image->end = addr + len;
+    return true;
+}
+
+static bool load_open_file(const struct loader_target *t, struct loader_file *f, paddr_t addr,
+                           struct loader_image *image, GError **error)
+{
+    struct plan plan;
+
+    assert(t->bits == 32 || t->bits == 64);
+    plan_init(&plan);
+    bool ok = plan_file(f, t->ram_size, &plan, error) &&
+              (says_where(&plan) || place_plain(t, f, addr, &plan, error)) &&
+              check_cpu(t, f->path, &plan.image, error) && carry_out(t->mem, f, &plan, error);
+    *image = plan.image;
+    g_array_unref(plan.pieces);
+    return ok;
+}
+
+bool loader_load(const struct loader_target *t, const char *path, paddr_t addr,
+                 struct loader_image *image, GError **error)
+{
+    struct loader_file f;
+
+    if (!loader_file_open(&f, path, error))
+        return false;
+    bool ok = load_open_file(t, &f, addr, image, error);
+    loader_file_close(&f);
+    return ok;
+}
+
+// Stores the open file from `offset` on.
+static bool store_raw(struct mem *mem, const struct loader_file *f, size_t offset, paddr_t addr,
+                      struct loader_image *image, GError **error)
+{
+    uint64_t len = f->len - offset;
+
+    if (!check_range(mem, f->path, addr, len, error))
+        return false;
+    mem_load(mem, addr, f->data + offset, len);
+    *image = (struct loader_image){.start = addr, .end = addr + len, .entry = addr};
+    return true;
+}
+
+bool loader_load_raw(struct mem *mem, const char *path, paddr_t addr, struct loader_image *image,
+                     GError **error)
+{
+    struct loader_file f;
+
+    if (!loader_file_open(&f, path, error))
+        return false;
+    bool ok = store_raw(mem, &f, 0, addr, image, error);
+    loader_file_close(&f);
+    return ok;
+}
+
+// --- Initial RAM disks ---
+
+// Size of what goes before the RAM disk in the file: the header that U-Boot's tools put there.
+static bool initrd_header(const struct loader_file *f, size_t *size, GError **error)
+{
+    *size = 0;
+    if (!is_uimage(f))
+        return true;
+    if (!uimage_check(f, error))
+        return false;
+    if (f->data[UIMAGE_TYPE] != UIMAGE_RAMDISK)
+        return loader_fail(error, f->path, "a uImage of type %u, expected a RAM disk (%u)",
+                           f->data[UIMAGE_TYPE], UIMAGE_RAMDISK);
+    *size = UIMAGE_SIZE;
+    return true;
+}
+
+bool loader_load_initrd(const struct loader_target *t, const char *path,
+                        const struct loader_image *kernel, struct loader_image *image, GError **error)
+{
+    struct loader_file f;
+    size_t header;
+    paddr_t addr;
+
+    if (!loader_file_open(&f, path, error))
+        return false;
+    bool ok = initrd_header(&f, &header, error) &&
+              loader_place_initrd(t, path, f.len - header, kernel, &addr, error) &&
+              store_raw(t->mem, &f, header, addr, image, error);
+    loader_file_close(&f);
+    return ok;
+}
+
+// --- -device loader ---
+
+static bool apply_data(struct mem *mem, const struct machine_loader_opt *opt, GError **error)
+{
+    uint8_t bytes[8];
+
+    if (!opt->data_len || opt->data_len > sizeof(bytes))
+        return loader_fail(error, "-device loader", "data-len=%u, expected 1 to 8", opt->data_len);
+    if (!opt->has_addr)
+        return loader_fail(error, "-device loader", "data= needs addr=");
+    if (opt->data_be)
+        store_be(bytes, opt->data_len, opt->data);
+    else
+        store_le(bytes, opt->data_len, opt->data);
+    if (!check_range(mem, "-device loader", opt->addr, opt->data_len, error))
+        return false;
+    mem_load(mem, opt->addr, bytes, opt->data_len);
+    return true;
+}
+
+// Unlike a kernel, a file that is loaded this way is not unpacked: somebody wants these bytes there.
+static bool apply_file(const struct loader_target *t, const struct machine_loader_opt *opt, paddr_t *pc,
+                       GError **error)
+{
+    struct loader_file f;
+    struct loader_image image;
+    bool ok;
+
+    if (!loader_file_open(&f, opt->file, error))
+        return false;
+    if (!opt->force_raw && (is_elf(&f) || is_uimage(&f)))
+        ok = load_open_file(t, &f, opt->addr, &image, error);
+    else
+        ok = store_raw(t->mem, &f, 0, opt->addr, &image, error);
+    loader_file_close(&f);
+    *pc = image.entry;
+    return ok;
+}
+
+bool loader_apply(const struct loader_target *t, const struct machine_loader_opt *opt, bool *has_pc,
+                  paddr_t *pc, GError **error)
+{
+    *pc = opt->addr;
+    *has_pc = opt->cpu_num >= 0;
+    if (opt->file)
+        return apply_file(t, opt, pc, error);
+    if (opt->data_len)
+        return apply_data(t->mem, opt, error);
+    if (!*has_pc || !opt->has_addr)
+        return loader_fail(error, "-device loader", "needs file=, or data= and data-len=, or addr= and "
+                                                    "cpu-num=");
+    return true;
+}
