@@ -8,13 +8,13 @@
 //
 // Guest registers are variables with a home in the CPU's struct, read by GET and written by SET. A pass
 // turns them into values; after it a GET is only the first read of a variable, and SETs are not executed:
-// they say which value a variable has from there on. Homes are written by the cold code of exits alone, or
-// by CALL_SYNC. So within a unit the homes hold the state at its entry, and a GET can be repeated freely.
+// they say which value a variable has from there on. Homes are written by the cold code of exits alone. So
+// within a unit the homes hold the state at its entry, and a GET can be repeated freely.
 //
 // Exits. `at` of an exit is the index of the list up to which SETs are in force. Instructions that can fail
-// (LD, ST, CHK, CALL with CALL_FAULT, RAISE) leave with the state at the INSN marker they belong to: they
-// must come before anything irreversible of the same guest instruction. BR, EXIT, JMP and LEAVE leave with
-// all SETs before them, the guest instruction retired.
+// (LD, ST, CHK, CALL with CALL_FAULT, RAISE) leave with the state at the INSN marker they belong to: within
+// a guest instruction no SET may come before them. BR, EXIT, JMP and LEAVE leave with all SETs before them,
+// the guest instruction retired (but for LEAVE_RESTART).
 //
 // Semantics worth knowing:
 //  - shift and rotate counts are taken modulo the width;
@@ -65,7 +65,13 @@ enum ir_call_flags {
     CALL_FAULT = 2, // may leave: cpu->fault.pending set by the function ends the unit at this insn
     CALL_FP = 4,    // reads or writes cpu->fp.flags
     CALL_TIME = 8,  // may ask for the instruction count or the time
-    CALL_SYNC = 16, // reads or writes homes of variables: all are written before, none known after
+};
+
+// aux of CHK.
+enum ir_chk_flags {
+    CHK_WRITE = 1,  // else read
+    CHK_ALIGN = 2,  // the address must be a multiple of x
+    CHK_SHARED = 4, // several accesses depend on it
 };
 
 // aux of FMA.
@@ -138,8 +144,11 @@ enum ir_op_flags {
     X(SETC, "setc", 2, "IJJ", OPF_VALUE | OPF_PURE) /* aux: ir_cond; J: equal integers */          \
     X(SEL, "sel", 4, "iJJii", OPF_VALUE | OPF_PURE) /* aux: ir_cond of a, b; then c else d */      \
     X(CHK, "chk", 1, "dp", OPF_VALUE | OPF_FAULT)                                                  \
-    X(LD, "ld", 2, "*p", OPF_VALUE | OPF_EFFECT | OPF_FAULT) /* a: address, b: CHK; imm: offset */ \
-    X(ST, "st", 3, "-p*", OPF_EFFECT | OPF_FAULT) /* a: address, b: CHK, c: value; imm: offset */  \
+    /* CHK: host address of a + imm when x bytes from there are one page of memory that may be    \
+       accessed as aux (ir_chk_flags) says; else the access leaves or is done the slow way.       \
+       LD, ST: a: address, b: the CHK that covers it, c: value; imm: offset to a. */              \
+    X(LD, "ld", 2, "*pd", OPF_VALUE | OPF_EFFECT | OPF_FAULT)                                      \
+    X(ST, "st", 3, "-pd*", OPF_EFFECT | OPF_FAULT)                                                 \
     X(BITCAST, "bitcast", 1, "**", OPF_VALUE | OPF_PURE) /* between i and f of equal width */      \
     X(BOX, "box", 1, "Ds", OPF_VALUE | OPF_PURE) /* f32 in the low half, ones above */             \
     X(UNBOX, "unbox", 1, "sD", OPF_VALUE | OPF_PURE) /* canonical NaN unless boxed */              \
@@ -156,7 +165,7 @@ enum ir_op_flags {
     X(FTOI, "ftoi", 1, "iF", OPF_VALUE | OPF_FLOAT | OPF_EFFECT)                                   \
     /* aux: IR_UNSIGNED; saturates, NaN gives the maximum, both set invalid and no inexact */      \
     X(FROUND, "fround", 1, "ff", OPF_VALUE | OPF_FLOAT | OPF_EFFECT) /* aux: IR_INEXACT */         \
-    X(CALL, "call", 4, "*****", OPF_VALUE | OPF_EFFECT) /* x: index of the call */                 \
+    X(CALL, "call", 4, "*****", OPF_VALUE | OPF_EFFECT) /* x: call; argument d: imm where 0 */     \
     X(BR, "br", 2, "-JJ", OPF_EFFECT | OPF_EXIT) /* aux: ir_cond; leaves when true */              \
     X(EXIT, "exit", 0, "-", OPF_EFFECT | OPF_EXIT | OPF_END)                                       \
     X(JMP, "jmp", 1, "-p", OPF_EFFECT | OPF_EXIT | OPF_END) /* aux: ir_jump_hint */                \
@@ -304,7 +313,7 @@ bool ir_parse(struct ir *ir, const char *text, GError **error);
 // ---- Passes, in their order ----
 void ir_optimize(struct ir *ir);
 void ir_pass_values(struct ir *ir); // GET and SET to values; constants folded; equal values merged
-void ir_pass_checks(struct ir *ir); // inserts CHK before LD and ST, one for accesses off the same base
+void ir_pass_checks(struct ir *ir); // lets accesses off the same base share a CHK
 void ir_pass_dead(struct ir *ir);   // drops what nobody uses
 
 // Evaluates a pure integer operation on constants. False if the operation isn't one.
