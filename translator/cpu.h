@@ -64,6 +64,7 @@ struct cpu {
     bool single;         // the running unit is a CPU_SINGLE one
     enum cpu_mode next_mode;
     uint8_t key_regime, key_rm; // of the current key, set by guest->key
+    uint8_t key_fetch;   // the same: TLB regime of fetches, which need not be that of data
     bool align_all;      // misaligned accesses fault
     const struct guest *guest;
     const struct ir_var *vars;

@@ -147,13 +147,13 @@ struct riscv_cpu {
     uint64_t mvendorid, marchid, mimpid;
     uint64_t reset_pc;
     unsigned variant;
-    uint8_t satp_modes;  // bit n: satp.MODE n is implemented
+    uint16_t satp_modes; // bit n: satp.MODE n is implemented
     uint64_t time_hz;
     uint64_t (*mtime)(void *opaque);
     void *mtime_opaque;
     char *isa_string;
     uint32_t key;        // cached; see riscv_key_update
-    uint8_t key_regime, key_rm;
+    uint8_t key_regime, key_rm, key_fetch;
     struct riscv_pmp_range pmp[RISCV_NR_PMP]; // decoded
     bool pmp_active;     // some entry is on, or mseccfg has rules
 };
@@ -275,9 +275,10 @@ enum riscv_priv riscv_data_priv(const struct riscv_cpu *rv);
 
 // Decodes pmpcfg and pmpaddr, forgets what depends on them.
 void riscv_pmp_update(struct riscv_cpu *rv);
-// Whether the access is allowed. *partial: the answer does not hold for all of the page of addr.
-bool riscv_pmp_check(const struct riscv_cpu *rv, paddr_t addr, unsigned size, enum tlb_access access,
-                     enum riscv_priv priv, bool *partial);
+// What [addr, addr+size), which lies in one page, may be used for: BIT(enum tlb_access). *partial: the answer
+// does not hold for all of the page.
+unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size, enum riscv_priv priv,
+                           bool *partial);
 uint64_t riscv_pmp_read_cfg(const struct riscv_cpu *rv, unsigned index);
 void riscv_pmp_write_cfg(struct riscv_cpu *rv, unsigned index, uint64_t value);
 void riscv_pmp_write_addr(struct riscv_cpu *rv, unsigned index, uint64_t value);
