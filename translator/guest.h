@@ -6,7 +6,7 @@
 #include "translator/cpu.h"
 #include "translator/ir.h"
 
-#define GUEST_KEY_BITS 18
+#define GUEST_KEY_BITS CPU_KEY_BITS
 
 // One unit being lifted. The translator owns it; guest->lift appends one guest instruction at `pc`.
 struct lift {
@@ -48,6 +48,8 @@ struct guest {
     // Whether a halted CPU should go on.
     bool (*has_work)(struct cpu *cpu);
     void (*reset)(struct cpu *cpu);
+    // State was loaded: renews caches and timers that derive from it.
+    void (*loaded)(struct cpu *cpu);
     // Another CPU will run next: drop what must not survive (reservations). May be NULL.
     void (*switched_out)(struct cpu *cpu);
     // One line of disassembly of the instruction at code[0..len); returns its length in bytes (0: too short).

@@ -19,7 +19,7 @@
 // ---- Extensions ----
 
 enum riscv_ext {
-#define EXT(id, name, in, requires) RV_EXT_##id,
+#define EXT(id, name, in, from, requires) RV_EXT_##id,
 #define NOEXT(name, what)
 #include "cpu/riscv/ext.def"
 #undef EXT
@@ -27,7 +27,9 @@ enum riscv_ext {
     RV_NR_EXTS
 };
 
-_Static_assert(RV_NR_EXTS <= 64, "extensions are bits of a word");
+typedef unsigned __int128 riscv_exts; // bits of enum riscv_ext
+_Static_assert(RV_NR_EXTS <= 128, "extensions are bits of a word");
+#define RV_EXT_BIT(e) ((riscv_exts)1 << (e))
 
 // ---- Numbers of the privileged manual ----
 
@@ -141,7 +143,7 @@ struct riscv_cpu {
     struct cpu cpu; // first
     struct riscv_state s;
     // ---- wiring and caches ----
-    uint64_t ext;        // bits of enum riscv_ext
+    riscv_exts ext;
     unsigned xlen;       // 32 or 64
     uint64_t hartid;
     uint64_t mvendorid, marchid, mimpid;
@@ -155,7 +157,8 @@ struct riscv_cpu {
     uint32_t key;        // cached; see riscv_key_update
     uint8_t key_regime, key_rm, key_fetch;
     struct riscv_pmp_range pmp[RISCV_NR_PMP]; // decoded
-    bool pmp_active;     // some entry is on, or mseccfg has rules
+    struct riscv_pmp_range big[2]; // by half of the address space: where pages larger than 4 KiB were entered in
+                                   // the TLB since it was flushed
 };
 
 static inline struct riscv_cpu *riscv_cpu_of(struct cpu *cpu)
@@ -165,7 +168,7 @@ static inline struct riscv_cpu *riscv_cpu_of(struct cpu *cpu)
 
 static inline bool riscv_has(const struct riscv_cpu *rv, enum riscv_ext e)
 {
-    return rv->ext >> e & 1;
+    return (rv->ext >> e & 1) != 0;
 }
 
 extern const struct guest riscv_guest;
@@ -198,8 +201,6 @@ uint64_t riscv_mret(struct cpu *cpu, uint64_t insn, uint64_t, uint64_t, uint64_t
 uint64_t riscv_sret(struct cpu *cpu, uint64_t insn, uint64_t, uint64_t, uint64_t);
 // a: insn. Checks only: lift_leave(l, LEAVE_HALT) must follow.
 uint64_t riscv_wfi(struct cpu *cpu, uint64_t insn, uint64_t, uint64_t, uint64_t);
-// Zawrs. a: insn, b: 1 for wrs.nto, 0 for wrs.sto. Checks only: lift_leave(l, LEAVE_YIELD) must follow.
-uint64_t riscv_wrs(struct cpu *cpu, uint64_t insn, uint64_t nto, uint64_t, uint64_t);
 // SFENCE.VMA and SINVAL.VMA. a: insn, b: rs1's value, c: whether rs1 is not x0. leave.
 uint64_t riscv_sfence_vma(struct cpu *cpu, uint64_t insn, uint64_t addr, uint64_t one, uint64_t);
 // SFENCE.W.INVAL and SFENCE.INVAL.IR: the privilege check; SINVAL.VMA has done the work. a: insn.
@@ -222,7 +223,7 @@ uint64_t riscv_illegal(struct cpu *cpu, uint64_t insn, uint64_t, uint64_t, uint6
 //   ebreak    lift_raise(l, EXC_BREAKPOINT, pc)
 //   illegal   lift_raise(l, EXC_ILLEGAL, instruction bits, zero-extended)
 //   jump to a misaligned target without C: lift_raise(l, EXC_FETCH_MISALIGNED, target)
-//   pause     lift_leave(l, LEAVE_YIELD)
+//   pause, wrs.nto, wrs.sto   lift_leave(l, LEAVE_YIELD)
 bool riscv_lift(struct lift *l);
 unsigned riscv_disas(const struct cpu *cpu, vaddr_t pc, const uint8_t *code, size_t len, GString *out);
 // Name of a CSR, or NULL.
@@ -239,18 +240,17 @@ struct riscv_cpu_config {
     struct mem *mem;
     struct clock *clock;
     uint64_t reset_pc;
-    // The time CSR: ticks of clock at time_hz, plus what was written to mtime. mtime may be NULL: nothing is
-    // ever written. Else it returns the current count; riscv_cpu_time_changed must be called when it jumps.
-    uint64_t time_hz;
-    uint64_t (*mtime)(void *opaque);
-    void *mtime_opaque;
+    uint64_t time_hz;   // of the time CSR
     bool no_misaligned; // misaligned accesses trap
 };
 
 struct cpu *riscv_cpu_new(const struct riscv_cpu_config *cfg, GError **error);
 // irq_handler: opaque is the struct cpu, n the bit of mip (enum riscv_irq).
 void riscv_cpu_set_irq(void *opaque, unsigned n, bool level);
-void riscv_cpu_time_changed(struct cpu *cpu);
+// The time CSR reads what mtime() returns: ticks of the clock at time_hz plus an offset. Without this call the
+// offset is 0. riscv_cpu_time_changed must be called whenever the offset has changed.
+void riscv_cpu_set_mtime(struct cpu *cpu, uint64_t (*mtime)(void *opaque), void *opaque);
+void riscv_cpu_time_changed(void *opaque); // opaque is the struct cpu
 // Where the hart starts after its next reset, and now.
 void riscv_cpu_set_entry(struct cpu *cpu, vaddr_t pc);
 unsigned riscv_cpu_xlen(const struct cpu *cpu);
@@ -291,6 +291,10 @@ void riscv_fault_bus(struct cpu *cpu, vaddr_t addr, enum tlb_access access);
 void riscv_trap(struct cpu *cpu);
 bool riscv_interrupt(struct cpu *cpu);
 bool riscv_has_work(struct cpu *cpu);
+
+// As cpu_flush_tlb and cpu_flush_tlb_page, aware of large pages.
+void riscv_flush_tlb(struct riscv_cpu *rv);
+void riscv_flush_tlb_page(struct riscv_cpu *rv, vaddr_t addr);
 
 // Sets ext, xlen, satp_modes, ids and isa_string from "model,ext=on,...".
 bool riscv_model_apply(struct riscv_cpu *rv, const char *model, unsigned xlen, GError **error);
