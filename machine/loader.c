@@ -46,23 +46,24 @@ struct elf_class {
     size_t sym_name, sym_shndx, sym_value;
 };
 
-#define ELF_CLASS(N)                                                                               \
-    {                                                                                              \
-        .bits = N, .word = N / 8, .ehdr_size = sizeof(Elf##N##_Ehdr),                              \
-        .phdr_size = sizeof(Elf##N##_Phdr), .shdr_size = sizeof(Elf##N##_Shdr),                    \
-        .sym_size = sizeof(Elf##N##_Sym), .entry = offsetof(Elf##N##_Ehdr, e_entry),               \
-        .phoff = offsetof(Elf##N##_Ehdr, e_phoff), .shoff = offsetof(Elf##N##_Ehdr, e_shoff),      \
-        .phentsize = offsetof(Elf##N##_Ehdr, e_phentsize),                                         \
-        .phnum = offsetof(Elf##N##_Ehdr, e_phnum),                                                 \
-        .shentsize = offsetof(Elf##N##_Ehdr, e_shentsize),                                         \
-        .shnum = offsetof(Elf##N##_Ehdr, e_shnum), .p_offset = offsetof(Elf##N##_Phdr, p_offset),  \
-        .p_vaddr = offsetof(Elf##N##_Phdr, p_vaddr), .p_paddr = offsetof(Elf##N##_Phdr, p_paddr),  \
-        .p_filesz = offsetof(Elf##N##_Phdr, p_filesz),                                             \
-        .p_memsz = offsetof(Elf##N##_Phdr, p_memsz), .s_type = offsetof(Elf##N##_Shdr, sh_type),   \
-        .s_link = offsetof(Elf##N##_Shdr, sh_link), .s_offset = offsetof(Elf##N##_Shdr, sh_offset),\
-        .s_size = offsetof(Elf##N##_Shdr, sh_size), .sym_name = offsetof(Elf##N##_Sym, st_name),   \
-        .sym_shndx = offsetof(Elf##N##_Sym, st_shndx),                                             \
-        .sym_value = offsetof(Elf##N##_Sym, st_value),                                             \
+#define ELF_CLASS(N)                                                                              \
+    {                                                                                             \
+        .bits = N, .word = N / 8, .ehdr_size = sizeof(Elf##N##_Ehdr),                             \
+        .phdr_size = sizeof(Elf##N##_Phdr), .shdr_size = sizeof(Elf##N##_Shdr),                   \
+        .sym_size = sizeof(Elf##N##_Sym), .entry = offsetof(Elf##N##_Ehdr, e_entry),              \
+        .phoff = offsetof(Elf##N##_Ehdr, e_phoff), .shoff = offsetof(Elf##N##_Ehdr, e_shoff),     \
+        .phentsize = offsetof(Elf##N##_Ehdr, e_phentsize),                                        \
+        .phnum = offsetof(Elf##N##_Ehdr, e_phnum),                                                \
+        .shentsize = offsetof(Elf##N##_Ehdr, e_shentsize),                                        \
+        .shnum = offsetof(Elf##N##_Ehdr, e_shnum), .p_offset = offsetof(Elf##N##_Phdr, p_offset), \
+        .p_vaddr = offsetof(Elf##N##_Phdr, p_vaddr), .p_paddr = offsetof(Elf##N##_Phdr, p_paddr), \
+        .p_filesz = offsetof(Elf##N##_Phdr, p_filesz),                                            \
+        .p_memsz = offsetof(Elf##N##_Phdr, p_memsz), .s_type = offsetof(Elf##N##_Shdr, sh_type),  \
+        .s_link = offsetof(Elf##N##_Shdr, sh_link),                                               \
+        .s_offset = offsetof(Elf##N##_Shdr, sh_offset),                                           \
+        .s_size = offsetof(Elf##N##_Shdr, sh_size), .sym_name = offsetof(Elf##N##_Sym, st_name),  \
+        .sym_shndx = offsetof(Elf##N##_Sym, st_shndx),                                            \
+        .sym_value = offsetof(Elf##N##_Sym, st_value),                                            \
     }
 
 static const struct elf_class elf32 = ELF_CLASS(32), elf64 = ELF_CLASS(64);
@@ -77,12 +78,23 @@ static const struct {
     uint16_t machine;
     const char *name;
 } elf_machines[] = {
-    {EM_RISCV, "RISC-V"},   {EM_X86_64, "x86-64"},   {EM_386, "x86"},
-    {EM_AARCH64, "AArch64"}, {EM_ARM, "Arm"},         {EM_PPC, "PowerPC"},
-    {EM_PPC64, "64-bit PowerPC"}, {EM_MIPS, "MIPS"},  {EM_SPARC, "SPARC"},
-    {EM_SPARCV9, "64-bit SPARC"}, {EM_S390, "s390"},  {EM_68K, "68000"},
-    {EM_SH, "SuperH"},      {EM_XTENSA, "Xtensa"},   {EM_AVR, "AVR"},
-    {EM_MICROBLAZE, "MicroBlaze"}, {258, "LoongArch"},
+    {EM_RISCV, "RISC-V"},
+    {EM_X86_64, "x86-64"},
+    {EM_386, "x86"},
+    {EM_AARCH64, "AArch64"},
+    {EM_ARM, "Arm"},
+    {EM_PPC, "PowerPC"},
+    {EM_PPC64, "64-bit PowerPC"},
+    {EM_MIPS, "MIPS"},
+    {EM_SPARC, "SPARC"},
+    {EM_SPARCV9, "64-bit SPARC"},
+    {EM_S390, "s390"},
+    {EM_68K, "68000"},
+    {EM_SH, "SuperH"},
+    {EM_XTENSA, "Xtensa"},
+    {EM_AVR, "AVR"},
+    {EM_MICROBLAZE, "MicroBlaze"},
+    {258, "LoongArch"},
 };
 
 static char *machine_text(uint16_t machine)
@@ -121,8 +133,8 @@ static bool elf_check_table(const struct elf *e, const char *what, uint64_t offs
     if (!count)
         return true;
     if (entry_size < want_size || !in_file(e->f, offset, (uint64_t)count * entry_size))
-        return loader_fail(error, e->f->path, "a damaged or cut-off ELF file (its %s are not inside it)",
-                           what);
+        return loader_fail(error, e->f->path,
+                           "a damaged or cut-off ELF file (its %s are not inside it)", what);
     return true;
 }
 
@@ -309,7 +321,8 @@ static bool uimage_check(const struct loader_file *f, GError **error)
     if (crc32(0, f->data + UIMAGE_SIZE, size) != uimage_word(f, UIMAGE_DATA_CRC))
         return loader_fail(error, f->path, "a uImage whose data is damaged (wrong checksum)");
     if (f->data[UIMAGE_ARCH] != UIMAGE_ARCH_RISCV)
-        return loader_fail(error, f->path, "a uImage for architecture number %u, expected RISC-V (%u)",
+        return loader_fail(error, f->path,
+                           "a uImage for architecture number %u, expected RISC-V (%u)",
                            f->data[UIMAGE_ARCH], UIMAGE_ARCH_RISCV);
     return true;
 }
@@ -333,7 +346,8 @@ static bool plan_uimage(struct loader_file *f, uint64_t limit, struct plan *plan
     if (packer && plan->uimage_type != UIMAGE_RAMDISK) {
         if (packer != 1)
             return loader_fail(error, f->path, "a uImage packed by %s, expected gzip or nothing",
-                               packer < ARRAY_LEN(packers) ? packers[packer] : "an unknown program");
+                               packer < ARRAY_LEN(packers) ? packers[packer]
+                                                           : "an unknown program");
         if (!loader_file_unpack(f, piece.offset, piece.file_len, limit, error))
             return false;
         piece.offset = 0;
@@ -392,7 +406,10 @@ static bool check_no_stranger(const struct loader_file *f, GError **error)
         size_t at, len;
         const char *magic, *what;
     } strangers[] = {
-        {0, 6, "\xfd" "7zXZ\0", "packed by xz, expected gzip or nothing; unpack it first"},
+        {0, 6,
+         "\xfd"
+         "7zXZ\0",
+         "packed by xz, expected gzip or nothing; unpack it first"},
         {0, 4, "\x28\xb5\x2f\xfd", "packed by zstd, expected gzip or nothing; unpack it first"},
         {0, 4, "\x04\x22\x4d\x18", "packed by lz4, expected gzip or nothing; unpack it first"},
         {0, 3, "BZh", "packed by bzip2, expected gzip or nothing; unpack it first"},
@@ -509,7 +526,15 @@ static uint64_t memory_at(struct mem *mem, paddr_t addr, uint64_t len)
     return MIN(have, len);
 }
 
-static bool check_range(struct mem *mem, const char *path, paddr_t addr, uint64_t len, GError **error)
+static void store(struct mem *mem, paddr_t addr, const uint8_t *data, uint64_t len)
+{
+    enum mem_status status = mem_load(mem, addr, data, len);
+    assert(status == MEM_OK); // the range was checked
+    (void)status;
+}
+
+static bool check_range(struct mem *mem, const char *path, paddr_t addr, uint64_t len,
+                        GError **error)
 {
     uint64_t have = addr + len >= addr ? memory_at(mem, addr, len) : 0;
 
@@ -517,10 +542,11 @@ static bool check_range(struct mem *mem, const char *path, paddr_t addr, uint64_
         return true;
     if (!have)
         return loader_fail(error, path,
-                           "has to be loaded at 0x%" PRIx64 ", where this machine has no memory", addr);
+                           "has to be loaded at 0x%" PRIx64 ", where this machine has no memory",
+                           addr);
     return loader_fail(error, path,
-                       "needs memory from 0x%" PRIx64 " to 0x%" PRIx64 ", but that ends at 0x%" PRIx64
-                       "; give more with -m",
+                       "needs memory from 0x%" PRIx64 " to 0x%" PRIx64
+                       ", but that ends at 0x%" PRIx64 "; give more with -m",
                        addr, addr + len, addr + have);
 }
 
@@ -538,7 +564,7 @@ static void clear(struct mem *mem, paddr_t addr, uint64_t len)
         size_t n = MIN(len, sizeof(zeros) - addr % sizeof(zeros));
         const uint8_t *p = mem_ptr(mem, addr, n, false);
         if (!p || !is_zero(p, n))
-            mem_load(mem, addr, zeros, n);
+            store(mem, addr, zeros, n);
         addr += n;
         len -= n;
     }
@@ -554,8 +580,7 @@ static bool carry_out(struct mem *mem, const struct loader_file *f, const struct
     }
     for (unsigned i = 0; i < plan->pieces->len; i++) {
         const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
-        if (p->file_len)
-            mem_load(mem, p->addr, f->data + p->offset, p->file_len);
+        store(mem, p->addr, f->data + p->offset, p->file_len);
         clear(mem, p->addr + p->file_len, p->mem_len - p->file_len);
     }
     return true;
@@ -631,7 +656,7 @@ static bool store_raw(struct mem *mem, const struct loader_file *f, size_t offse
 
     if (!check_range(mem, f->path, addr, len, error))
         return false;
-    mem_load(mem, addr, f->data + offset, len);
+    store(mem, addr, f->data + offset, len);
     *image = (struct loader_image){.start = addr, .end = addr + len, .entry = addr};
     return true;
 }
@@ -666,7 +691,8 @@ static bool initrd_header(const struct loader_file *f, size_t *size, GError **er
 }
 
 bool loader_load_initrd(const struct loader_target *t, const char *path,
-                        const struct loader_image *kernel, struct loader_image *image, GError **error)
+                        const struct loader_image *kernel, struct loader_image *image,
+                        GError **error)
 {
     struct loader_file f;
     size_t header;
@@ -697,13 +723,13 @@ static bool apply_data(struct mem *mem, const struct machine_loader_opt *opt, GE
         store_le(bytes, opt->data_len, opt->data);
     if (!check_range(mem, "-device loader", opt->addr, opt->data_len, error))
         return false;
-    mem_load(mem, opt->addr, bytes, opt->data_len);
+    store(mem, opt->addr, bytes, opt->data_len);
     return true;
 }
 
 // Unlike a kernel, a file that is loaded this way is not unpacked: somebody wants these bytes there.
-static bool apply_file(const struct loader_target *t, const struct machine_loader_opt *opt, paddr_t *pc,
-                       GError **error)
+static bool apply_file(const struct loader_target *t, const struct machine_loader_opt *opt,
+                       paddr_t *pc, GError **error)
 {
     struct loader_file f;
     struct loader_image image;
@@ -730,7 +756,8 @@ bool loader_apply(const struct loader_target *t, const struct machine_loader_opt
     if (opt->data_len)
         return apply_data(t->mem, opt, error);
     if (!*has_pc || !opt->has_addr)
-        return loader_fail(error, "-device loader", "needs file=, or data= and data-len=, or addr= and "
-                                                    "cpu-num=");
+        return loader_fail(error, "-device loader",
+                           "needs file=, or data= and data-len=, or addr= and "
+                           "cpu-num=");
     return true;
 }

@@ -22,15 +22,16 @@ enum loader_format { LOADER_RAW, LOADER_ELF, LOADER_UIMAGE, LOADER_IMAGE };
 // What a file is, and, after loading, where it went.
 struct loader_image {
     enum loader_format format;
-    bool gzip;         // it was compressed
-    unsigned bits;     // ELF only: 32 or 64; else 0
-    uint16_t machine;  // ELF only: e_machine
-    paddr_t start;     // first byte
-    paddr_t end;       // past the last byte, with what is to be zero (.bss; an Image's image_size)
-    paddr_t entry;     // where it says to jump. (A kernel below firmware is entered at `start`, as QEMU does.)
-    bool has_tohost;   // ELF only: the symbol is there (HTIF)
+    bool gzip;        // it was compressed
+    unsigned bits;    // ELF only: 32 or 64; else 0
+    uint16_t machine; // ELF only: e_machine
+    paddr_t start;    // first byte
+    paddr_t end;      // past the last byte, with what is to be zero (.bss; an Image's image_size)
+    paddr_t
+        entry; // where it says to jump. (A kernel below firmware is entered at `start`, as QEMU does.)
+    bool has_tohost; // ELF only: the symbol is there (HTIF)
     paddr_t tohost;
-    paddr_t fromhost;  // 0 if there is no such symbol
+    paddr_t fromhost; // 0 if there is no such symbol
 };
 
 // Reads what a file says about itself; nothing is loaded. A raw file's start is 0.
@@ -39,9 +40,9 @@ bool loader_probe(const char *path, struct loader_image *info, GError **error);
 // Where executables may go.
 struct loader_target {
     struct mem *mem;
-    unsigned bits;     // of the CPUs, 32 or 64: other ELF files are refused
-    uint16_t machine;  // e_machine that is expected
-    paddr_t ram_base;  // of the RAM that kernels are placed in
+    unsigned bits;    // of the CPUs, 32 or 64: other ELF files are refused
+    uint16_t machine; // e_machine that is expected
+    paddr_t ram_base; // of the RAM that kernels are placed in
     uint64_t ram_size;
 };
 
@@ -73,7 +74,8 @@ paddr_t loader_kernel_start(unsigned bits, paddr_t firmware_end);
 bool loader_place_initrd(const struct loader_target *t, const char *path, uint64_t size,
                          const struct loader_image *kernel, paddr_t *addr, GError **error);
 bool loader_load_initrd(const struct loader_target *t, const char *path,
-                        const struct loader_image *kernel, struct loader_image *image, GError **error);
+                        const struct loader_image *kernel, struct loader_image *image,
+                        GError **error);
 // Where a device tree of `size` bytes goes: as high in RAM as possible, but below 3 GiB, aligned to 2 MiB.
 // `above` is what it must not overlap: the end of the highest image.
 bool loader_place_fdt(const struct loader_target *t, uint64_t size, paddr_t above, paddr_t *addr,

@@ -15,9 +15,9 @@
 #include "machine/loader.h"
 #include "machine/loader_file.h"
 
-#define MIB (UINT64_C(1) << 20)
+#define MIB       (UINT64_C(1) << 20)
 #define FDT_ALIGN (2 * MIB)
-#define FDT_TOP (3072 * MIB) // a 32-bit kernel has to reach it
+#define FDT_TOP   (3072 * MIB) // a 32-bit kernel has to reach it
 
 paddr_t loader_kernel_start(unsigned bits, paddr_t firmware_end)
 {
@@ -55,8 +55,8 @@ bool loader_place_initrd(const struct loader_target *t, const char *path, uint64
         if (start < lowest) {
             g_autofree char *text = loader_size_text(size);
             return loader_fail(error, path,
-                               "%s do not fit between the kernel's end (0x%" PRIx64 ") and 0x%" PRIx64
-                               " in RAM; give more with -m",
+                               "%s do not fit between the kernel's end (0x%" PRIx64
+                               ") and 0x%" PRIx64 " in RAM; give more with -m",
                                text, kernel->end, limit);
         }
     }
@@ -163,17 +163,20 @@ static char *find_in(const GPtrArray *dirs, const char *const names[])
 static char *find_default(const GPtrArray *dirs, unsigned bits, GError **error)
 {
     static const char *const names[][4] = {
-        {"opensbi-riscv32-generic-fw_dynamic.bin", "riscv32/fw_dynamic.bin", "fw_dynamic.bin", NULL},
-        {"opensbi-riscv64-generic-fw_dynamic.bin", "riscv64/fw_dynamic.bin", "fw_dynamic.bin", NULL},
+        {"opensbi-riscv32-generic-fw_dynamic.bin", "riscv32/fw_dynamic.bin", "fw_dynamic.bin",
+         NULL},
+        {"opensbi-riscv64-generic-fw_dynamic.bin", "riscv64/fw_dynamic.bin", "fw_dynamic.bin",
+         NULL},
     };
     char *path = find_in(dirs, names[bits == 64]);
 
     if (!path)
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_FILE,
-                    "no OpenSBI firmware for riscv%u found (%s; %s in a directory of $FERRY_FIRMWARE_PATH, "
-                    "or -bios FILE); -bios none starts without",
-                    bits, bits == 64 ? "Debian's package is opensbi" : "Debian has none for 32 bits",
-                    names[bits == 64][0]);
+        g_set_error(
+            error, FERRY_ERROR, FERRY_ERROR_FILE,
+            "no OpenSBI firmware for riscv%u found (%s; %s in a directory of $FERRY_FIRMWARE_PATH, "
+            "or -bios FILE); -bios none starts without",
+            bits, bits == 64 ? "Debian's package is opensbi" : "Debian has none for 32 bits",
+            names[bits == 64][0]);
     return path;
 }
 
