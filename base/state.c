@@ -304,8 +304,10 @@ uint64_t hash_bytes(const void *data, size_t len, uint64_t seed)
     if (len >= LANES * STEP) {
         uint64_t lane[LANES] = {h, h ^ key[1], h ^ key[2], h ^ key[3]};
         for (; len >= LANES * STEP; len -= LANES * STEP, p += LANES * STEP) {
-            for (unsigned i = 0; i < LANES; i++)
-                lane[i] = absorb(lane[i], p + i * STEP, key[i]);
+            lane[0] = absorb(lane[0], p, key[0]);
+            lane[1] = absorb(lane[1], p + STEP, key[1]);
+            lane[2] = absorb(lane[2], p + 2 * STEP, key[2]);
+            lane[3] = absorb(lane[3], p + 3 * STEP, key[3]);
         }
         h = fold(lane[0] ^ key[2], rotate(lane[1], 17) ^ key[3]) ^ lane[1];
         h += fold(lane[2] ^ key[0], rotate(lane[3], 41) ^ key[1]) ^ rotate(lane[3], 7);
