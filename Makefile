@@ -97,9 +97,12 @@ $(PROGRAM): $(MAIN_OBJECT) $(LIBRARY)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS)
 
+# References that one test alone needs.
+LIBS_test_softfloat := -lmpfr -lgmp
+
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRARY)
 	@echo "  LINK    $@"
-	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS)
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS) $(LIBS_$(@F))
 
 .PRECIOUS: $(BUILD)/%.o
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(UNIT_TESTS:%=%.o))

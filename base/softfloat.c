@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Software floating point: arithmetic and comparisons. Conversions are in softfloat_cvt.c, numbers and
-// rounding in softfloat_impl.h.
+// Software floating point: arithmetic and comparisons. Conversions are in softfloat_cvt.c, numbers
+// and rounding in softfloat_impl.h.
 //
-// Each operation is written once, for any format and on bit patterns in uint64_t; the end of the file
-// makes the exported functions of the three formats from it.
+// Each operation is written once, for any format and on bit patterns in uint64_t; the end of the
+// file makes the exported functions of the three formats from it.
 #include "base/softfloat_impl.h"
 
 typedef unsigned __int128 u128;
@@ -44,8 +44,8 @@ static inline bool cancelled_sign(const struct fp_env *env)
     return env->rm == FP_RDN;
 }
 
-// |a| - |b| may lose all but one of the leading bits only if the exponents differ by one at most, and
-// then nothing was shifted into the sticky bit.
+// |a| - |b| may lose all but one of the leading bits only if the exponents differ by one at most,
+// and then nothing was shifted into the sticky bit.
 FP_INLINE uint64_t add_finite(struct fmt f, struct num a, struct num b, struct fp_env *env)
 {
     if (a.exp < b.exp || (a.exp == b.exp && a.frac < b.frac)) {
@@ -121,8 +121,7 @@ FP_INLINE uint64_t mul(struct fmt f, uint64_t abits, uint64_t bbits, struct fp_e
     }
     product = (u128)a.frac * b.frac; // / 2^124
     a.exp += b.exp;
-    a.frac = (uint64_t)(product >> FP_LEAD)
-        | ((product & ((UINT64_C(1) << FP_LEAD) - 1)) != 0);
+    a.frac = (uint64_t)(product >> FP_LEAD) | ((product & ((UINT64_C(1) << FP_LEAD) - 1)) != 0);
     return fp_round_pack(f, fp_normalize(a), env);
 }
 
@@ -201,7 +200,7 @@ FP_INLINE uint64_t fma3(struct fmt f, uint64_t abits, uint64_t bbits, uint64_t c
         return fma_special(f, a, b, c, cbits, env);
     }
     product = mul_wide(a, b);
-    // A zero is shifted right or loses the comparison of exponents: the product is kept as it is.
+    // A zero has no exponent; with the product's, nothing of the product is shifted out.
     addend.sign = c.sign;
     addend.exp = c.kind == FP_KIND_ZERO ? product.exp : c.exp;
     addend.frac = (u128)c.frac << (WIDE_LEAD - FP_LEAD);
@@ -245,9 +244,9 @@ FP_INLINE uint64_t div(struct fmt f, uint64_t abits, uint64_t bbits, struct fp_e
     return fp_inf(f, a.sign);
 }
 
-// The square root of x / 2^60, 1 <= x / 2^60 < 4, to n bits after the point, in units of 2^-60, bit 0
-// sticky. Digit by digit: root^2 <= x all the time; rest is x - root^2 and twice is 2 * root, both
-// scaled so that the digit being tried moves down by one place a turn while rest moves up.
+// The square root of x / 2^60, 1 <= x / 2^60 < 4, to n bits after the point, in units of 2^-60, bit
+// 0 sticky. Digit by digit: root^2 <= x all the time; rest is x - root^2, moved up by one place a
+// turn, and twice is 2 * root.
 static inline uint64_t sqrt_digits(uint64_t x, int n)
 {
     uint64_t rest = x;
@@ -257,13 +256,11 @@ static inline uint64_t sqrt_digits(uint64_t x, int n)
 
     for (int i = 0; i <= n; i++) {
         uint64_t trial = twice + digit;
+        uint64_t fits = -(uint64_t)(trial <= rest); // a mask: as a branch it would be unpredictable
 
-        if (trial <= rest) {
-            rest -= trial;
-            twice = trial + digit;
-            root += digit;
-        }
-        rest <<= 1;
+        rest = (rest - (trial & fits)) << 1;
+        twice += (digit << 1) & fits;
+        root += digit & fits;
         digit >>= 1;
     }
     return root | (rest != 0);
@@ -409,37 +406,37 @@ FP_INLINE uint32_t classify(struct fmt f, uint64_t bits)
 
 // The exported functions
 
-#define DEFINE_BINARY(F, T, R, name) \
+#define DEFINE_BINARY(F, T, R, name)           \
     R F##_##name(T a, T b, struct fp_env *env) \
-    { \
-        return (R)name(fp_##F, a, b, env); \
+    {                                          \
+        return (R)name(fp_##F, a, b, env);     \
     }
 
-#define DEFINE_FORMAT(F, T) \
-    DEFINE_BINARY(F, T, T, add) \
-    DEFINE_BINARY(F, T, T, sub) \
-    DEFINE_BINARY(F, T, T, mul) \
-    DEFINE_BINARY(F, T, T, div) \
-    DEFINE_BINARY(F, T, T, min) \
-    DEFINE_BINARY(F, T, T, max) \
-    DEFINE_BINARY(F, T, T, minm) \
-    DEFINE_BINARY(F, T, T, maxm) \
-    DEFINE_BINARY(F, T, bool, eq) \
-    DEFINE_BINARY(F, T, bool, lt) \
-    DEFINE_BINARY(F, T, bool, le) \
-    DEFINE_BINARY(F, T, bool, ltq) \
-    DEFINE_BINARY(F, T, bool, leq_q) \
+#define DEFINE_FORMAT(F, T)                      \
+    DEFINE_BINARY(F, T, T, add)                  \
+    DEFINE_BINARY(F, T, T, sub)                  \
+    DEFINE_BINARY(F, T, T, mul)                  \
+    DEFINE_BINARY(F, T, T, div)                  \
+    DEFINE_BINARY(F, T, T, min)                  \
+    DEFINE_BINARY(F, T, T, max)                  \
+    DEFINE_BINARY(F, T, T, minm)                 \
+    DEFINE_BINARY(F, T, T, maxm)                 \
+    DEFINE_BINARY(F, T, bool, eq)                \
+    DEFINE_BINARY(F, T, bool, lt)                \
+    DEFINE_BINARY(F, T, bool, le)                \
+    DEFINE_BINARY(F, T, bool, ltq)               \
+    DEFINE_BINARY(F, T, bool, leq_q)             \
     T F##_fma(T a, T b, T c, struct fp_env *env) \
-    { \
-        return (T)fma3(fp_##F, a, b, c, env); \
-    } \
-    T F##_sqrt(T a, struct fp_env *env) \
-    { \
-        return (T)sqrt1(fp_##F, a, env); \
-    } \
-    uint32_t F##_classify(T a) \
-    { \
-        return classify(fp_##F, a); \
+    {                                            \
+        return (T)fma3(fp_##F, a, b, c, env);    \
+    }                                            \
+    T F##_sqrt(T a, struct fp_env *env)          \
+    {                                            \
+        return (T)sqrt1(fp_##F, a, env);         \
+    }                                            \
+    uint32_t F##_classify(T a)                   \
+    {                                            \
+        return classify(fp_##F, a);              \
     }
 
 DEFINE_FORMAT(f16, uint16_t)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// IEEE 754-2019 binary16, binary32 and binary64 in integer arithmetic: exact, the same on every host.
-// It defines what the floating-point operations of the IR mean, and does for good what host hardware
-// can't: rounding to nearest with ties away from zero, and half precision.
+// IEEE 754-2019 binary16, binary32 and binary64 in integer arithmetic: exact, the same on every
+// host. It defines what the floating-point operations of the IR mean, and does for good what host
+// hardware can't: rounding to nearest with ties away from zero, and half precision.
 //
 // Values are bit patterns: f16 in uint16_t, f32 in uint32_t, f64 in uint64_t.
 //
@@ -12,8 +12,8 @@
 // * Tininess is detected after rounding; FP_UNDERFLOW is set when a tiny result is also inexact.
 // * Subnormals are never flushed.
 //
-// What the standard leaves to the implementation (NaNs, tininess, conversion out of range) is done as
-// in the RISC-V unprivileged manual, chapters F, D, Zfh and Zfa.
+// What the standard leaves to the implementation (NaNs, tininess, conversion out of range) is done
+// as in the RISC-V unprivileged manual, chapters F, D, Zfh and Zfa.
 #ifndef BASE_SOFTFLOAT_H
 #define BASE_SOFTFLOAT_H
 
@@ -79,31 +79,31 @@ enum {
 //   F_to_i32 ...     to an integer. Out of range after rounding is FP_INVALID alone and saturates;
 //                    a NaN gives the maximum.
 //   i32_to_F ...     from an integer.
-#define FP_DECLARE(F, T) \
-    T F##_add(T a, T b, struct fp_env *env); \
-    T F##_sub(T a, T b, struct fp_env *env); \
-    T F##_mul(T a, T b, struct fp_env *env); \
-    T F##_div(T a, T b, struct fp_env *env); \
-    T F##_sqrt(T a, struct fp_env *env); \
-    T F##_fma(T a, T b, T c, struct fp_env *env); \
-    T F##_min(T a, T b, struct fp_env *env); \
-    T F##_max(T a, T b, struct fp_env *env); \
-    T F##_minm(T a, T b, struct fp_env *env); \
-    T F##_maxm(T a, T b, struct fp_env *env); \
-    bool F##_eq(T a, T b, struct fp_env *env); \
-    bool F##_lt(T a, T b, struct fp_env *env); \
-    bool F##_le(T a, T b, struct fp_env *env); \
-    bool F##_ltq(T a, T b, struct fp_env *env); \
-    bool F##_leq_q(T a, T b, struct fp_env *env); \
-    uint32_t F##_classify(T a); \
+#define FP_DECLARE(F, T)                                     \
+    T F##_add(T a, T b, struct fp_env *env);                 \
+    T F##_sub(T a, T b, struct fp_env *env);                 \
+    T F##_mul(T a, T b, struct fp_env *env);                 \
+    T F##_div(T a, T b, struct fp_env *env);                 \
+    T F##_sqrt(T a, struct fp_env *env);                     \
+    T F##_fma(T a, T b, T c, struct fp_env *env);            \
+    T F##_min(T a, T b, struct fp_env *env);                 \
+    T F##_max(T a, T b, struct fp_env *env);                 \
+    T F##_minm(T a, T b, struct fp_env *env);                \
+    T F##_maxm(T a, T b, struct fp_env *env);                \
+    bool F##_eq(T a, T b, struct fp_env *env);               \
+    bool F##_lt(T a, T b, struct fp_env *env);               \
+    bool F##_le(T a, T b, struct fp_env *env);               \
+    bool F##_ltq(T a, T b, struct fp_env *env);              \
+    bool F##_leq_q(T a, T b, struct fp_env *env);            \
+    uint32_t F##_classify(T a);                              \
     T F##_round_to_int(T a, bool exact, struct fp_env *env); \
-    int32_t F##_to_i32(T a, struct fp_env *env); \
-    uint32_t F##_to_u32(T a, struct fp_env *env); \
-    int64_t F##_to_i64(T a, struct fp_env *env); \
-    uint64_t F##_to_u64(T a, struct fp_env *env); \
-    T i32_to_##F(int32_t a, struct fp_env *env); \
-    T u32_to_##F(uint32_t a, struct fp_env *env); \
-    T i64_to_##F(int64_t a, struct fp_env *env); \
+    int32_t F##_to_i32(T a, struct fp_env *env);             \
+    uint32_t F##_to_u32(T a, struct fp_env *env);            \
+    int64_t F##_to_i64(T a, struct fp_env *env);             \
+    uint64_t F##_to_u64(T a, struct fp_env *env);            \
+    T i32_to_##F(int32_t a, struct fp_env *env);             \
+    T u32_to_##F(uint32_t a, struct fp_env *env);            \
+    T i64_to_##F(int64_t a, struct fp_env *env);             \
     T u64_to_##F(uint64_t a, struct fp_env *env);
 
 FP_DECLARE(f16, uint16_t)

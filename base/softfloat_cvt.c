@@ -107,62 +107,63 @@ FP_INLINE uint64_t convert(struct fmt from, struct fmt to, uint64_t bits, struct
 
 int32_t f64_to_i32_mod(uint64_t a, struct fp_env *env)
 {
-    struct fp_env truncate = { .rm = FP_RTZ };
+    struct fp_env truncate = {.rm = FP_RTZ};
     struct num x = fp_unpack(fp_f64, a);
     uint64_t low = 0;
 
-    env->flags |= (f64_to_i32(a, &truncate), truncate.flags);
+    f64_to_i32(a, &truncate);
+    env->flags |= truncate.flags;
     if (x.kind == FP_KIND_FINITE && x.exp >= 0 && x.exp < FP_LEAD + 32) {
         low = x.exp < FP_LEAD ? x.frac >> (FP_LEAD - x.exp) : x.frac << (x.exp - FP_LEAD);
     }
     return (int32_t)(uint32_t)(x.sign ? -low : low);
 }
 
-#define DEFINE_INTEGERS(F, T) \
-    T F##_round_to_int(T a, bool exact, struct fp_env *env) \
-    { \
-        return (T)round_to_int(fp_##F, a, exact, env); \
-    } \
-    int32_t F##_to_i32(T a, struct fp_env *env) \
-    { \
+#define DEFINE_INTEGERS(F, T)                                                     \
+    T F##_round_to_int(T a, bool exact, struct fp_env *env)                       \
+    {                                                                             \
+        return (T)round_to_int(fp_##F, a, exact, env);                            \
+    }                                                                             \
+    int32_t F##_to_i32(T a, struct fp_env *env)                                   \
+    {                                                                             \
         return (int32_t)to_integer(fp_##F, a, UINT64_C(1) << 31, INT32_MAX, env); \
-    } \
-    uint32_t F##_to_u32(T a, struct fp_env *env) \
-    { \
-        return (uint32_t)to_integer(fp_##F, a, 0, UINT32_MAX, env); \
-    } \
-    int64_t F##_to_i64(T a, struct fp_env *env) \
-    { \
+    }                                                                             \
+    uint32_t F##_to_u32(T a, struct fp_env *env)                                  \
+    {                                                                             \
+        return (uint32_t)to_integer(fp_##F, a, 0, UINT32_MAX, env);               \
+    }                                                                             \
+    int64_t F##_to_i64(T a, struct fp_env *env)                                   \
+    {                                                                             \
         return (int64_t)to_integer(fp_##F, a, UINT64_C(1) << 63, INT64_MAX, env); \
-    } \
-    uint64_t F##_to_u64(T a, struct fp_env *env) \
-    { \
-        return to_integer(fp_##F, a, 0, UINT64_MAX, env); \
-    } \
-    T i32_to_##F(int32_t a, struct fp_env *env) \
-    { \
-        return (T)from_signed(fp_##F, a, env); \
-    } \
-    T u32_to_##F(uint32_t a, struct fp_env *env) \
-    { \
-        return (T)from_integer(fp_##F, false, a, env); \
-    } \
-    T i64_to_##F(int64_t a, struct fp_env *env) \
-    { \
-        return (T)from_signed(fp_##F, a, env); \
-    } \
-    T u64_to_##F(uint64_t a, struct fp_env *env) \
-    { \
-        return (T)from_integer(fp_##F, false, a, env); \
+    }                                                                             \
+    uint64_t F##_to_u64(T a, struct fp_env *env)                                  \
+    {                                                                             \
+        return to_integer(fp_##F, a, 0, UINT64_MAX, env);                         \
+    }                                                                             \
+    T i32_to_##F(int32_t a, struct fp_env *env)                                   \
+    {                                                                             \
+        return (T)from_signed(fp_##F, a, env);                                    \
+    }                                                                             \
+    T u32_to_##F(uint32_t a, struct fp_env *env)                                  \
+    {                                                                             \
+        return (T)from_integer(fp_##F, false, a, env);                            \
+    }                                                                             \
+    T i64_to_##F(int64_t a, struct fp_env *env)                                   \
+    {                                                                             \
+        return (T)from_signed(fp_##F, a, env);                                    \
+    }                                                                             \
+    T u64_to_##F(uint64_t a, struct fp_env *env)                                  \
+    {                                                                             \
+        return (T)from_integer(fp_##F, false, a, env);                            \
     }
 
 DEFINE_INTEGERS(f16, uint16_t)
 DEFINE_INTEGERS(f32, uint32_t)
 DEFINE_INTEGERS(f64, uint64_t)
 
-#define DEFINE_CONVERSION(F, G, T, U) \
-    U F##_to_##G(T a, struct fp_env *env) \
-    { \
+#define DEFINE_CONVERSION(F, G, T, U)              \
+    U F##_to_##G(T a, struct fp_env *env)          \
+    {                                              \
         return (U)convert(fp_##F, fp_##G, a, env); \
     }
 

@@ -2,9 +2,10 @@
 //
 // Shared inside softfloat*.c: formats, unpacked numbers, rounding, packing.
 //
-// An operation unpacks its operands, deals with NaNs, infinities and zeros, computes the exact result
-// of finite operands as a `struct num` whose lowest bit is sticky, and hands that to fp_round_pack().
-// All of it is inlined with a constant format, so each format gets code of its own.
+// An operation unpacks its operands, deals with NaNs, infinities and zeros, computes the exact
+// result of finite operands as a `struct num` whose lowest bit is sticky, and hands that to
+// fp_round_pack(). All of it is inlined with a constant format, so each format gets code of its
+// own.
 #ifndef BASE_SOFTFLOAT_IMPL_H
 #define BASE_SOFTFLOAT_IMPL_H
 
@@ -13,6 +14,8 @@
 #include "base/softfloat.h"
 
 #define FP_INLINE static inline __attribute__((always_inline))
+// For what is rare, lest it be copied into every operation.
+#define FP_COLD static __attribute__((noinline, cold))
 
 // An interchange format: 1 sign bit, ebits of exponent, fbits of fraction.
 struct fmt {
@@ -20,9 +23,9 @@ struct fmt {
     int fbits;
 };
 
-static const struct fmt fp_f16 = { 5, 10 };
-static const struct fmt fp_f32 = { 8, 23 };
-static const struct fmt fp_f64 = { 11, 52 };
+static const struct fmt fp_f16 = {5, 10};
+static const struct fmt fp_f32 = {8, 23};
+static const struct fmt fp_f64 = {11, 52};
 
 // Bits, so that one test covers the kinds of all operands or'ed together.
 enum fp_kind {
@@ -158,8 +161,8 @@ FP_INLINE struct num fp_unpack(struct fmt f, uint64_t bits)
     return x;
 }
 
-// The only place that knows the rounding modes' rule: does the magnitude go up? `odd` is the lowest bit
-// kept, rest the bits dropped, half what one half of that lowest bit is in terms of rest.
+// The only place that knows the rounding modes' rule: does the magnitude go up? `odd` is the lowest
+// bit kept, rest the bits dropped, half what one half of that lowest bit is in terms of rest.
 FP_INLINE bool fp_rounds_up(uint8_t rm, bool sign, bool odd, uint64_t rest, uint64_t half)
 {
     switch (rm) {
@@ -189,7 +192,7 @@ FP_INLINE uint64_t fp_round_frac(uint64_t frac, int n, bool sign, uint8_t rm, bo
     return whole + fp_rounds_up(rm, sign, whole & 1, rest, UINT64_C(1) << (n - 1));
 }
 
-FP_INLINE uint64_t fp_overflow(struct fmt f, bool sign, struct fp_env *env)
+FP_COLD uint64_t fp_overflow(struct fmt f, bool sign, struct fp_env *env)
 {
     // The largest finite number is odd; from half an ulp above it on, nearest means infinity.
     bool to_inf = fp_rounds_up(env->rm, sign, true, 1, 1);
@@ -199,12 +202,12 @@ FP_INLINE uint64_t fp_overflow(struct fmt f, bool sign, struct fp_env *env)
 }
 
 // With the exponent unbounded, would x, which is below the normal range, round up into it?
-FP_INLINE bool fp_escapes_tiny(struct fmt f, struct num x, uint8_t rm)
+FP_COLD bool fp_escapes_tiny(struct fmt f, struct num x, uint8_t rm)
 {
     bool inexact;
 
-    return x.exp == -fmt_bias(f)
-        && fp_round_frac(x.frac, FP_LEAD - f.fbits, x.sign, rm, &inexact) >> (f.fbits + 1);
+    return x.exp == -fmt_bias(f) &&
+           fp_round_frac(x.frac, FP_LEAD - f.fbits, x.sign, rm, &inexact) >> (f.fbits + 1);
 }
 
 // Packs a normalized number, rounded once, and sets the flags that this raises.
@@ -215,14 +218,11 @@ FP_INLINE uint64_t fp_round_pack(struct fmt f, struct num x, struct fp_env *env)
     bool inexact;
     uint64_t mag;
 
-    assert(x.frac >> FP_LEAD == 1);
+    assert(x.frac >> FP_LEAD == 1 && x.exp < 3072); // so that the exponent field has room below
     if (biased <= 0) {
         tiny = !fp_escapes_tiny(f, x, env->rm);
         x.frac = shift_right_sticky(x.frac, 1 - biased);
         biased = 1;
-    }
-    if (biased >= 1 << f.ebits) {
-        return fp_overflow(f, x.sign, env);
     }
     // The leading bit, if there is one, and a carry out of the fraction go into the exponent field.
     mag = fp_round_frac(x.frac, FP_LEAD - f.fbits, x.sign, env->rm, &inexact);
