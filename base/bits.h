@@ -46,16 +46,50 @@ static inline bool is_pow2(uint64_t v)
 }
 
 // Little- and big-endian loads and stores of 1, 2, 4 or 8 bytes at any alignment.
+// Sizes that are known only at run time are told apart here, since a memcpy of unknown size is a call; and
+// through variables of the very size, since a wide load of a narrow store stalls.
 static inline uint64_t load_le(const void *p, unsigned size)
 {
     uint64_t v = 0;
-    memcpy(&v, p, size);
-    return v;
+    uint32_t w;
+    uint16_t h;
+    switch (size) {
+    case 1:
+        return *(const uint8_t *)p;
+    case 2:
+        memcpy(&h, p, 2);
+        return h;
+    case 4:
+        memcpy(&w, p, 4);
+        return w;
+    case 8:
+        memcpy(&v, p, 8);
+        return v;
+    default:
+        memcpy(&v, p, size);
+        return v;
+    }
 }
 
 static inline void store_le(void *p, unsigned size, uint64_t v)
 {
-    memcpy(p, &v, size);
+    switch (size) {
+    case 1:
+        *(uint8_t *)p = (uint8_t)v;
+        break;
+    case 2:
+        memcpy(p, &v, 2);
+        break;
+    case 4:
+        memcpy(p, &v, 4);
+        break;
+    case 8:
+        memcpy(p, &v, 8);
+        break;
+    default:
+        memcpy(p, &v, size);
+        break;
+    }
 }
 
 static inline uint64_t load_be(const void *p, unsigned size)

@@ -97,15 +97,16 @@ void mem_add_listener(struct mem *mem, const struct mem_listener *l)
     g_array_append_val(mem->listeners, *l);
 }
 
-#define FOR_LISTENERS(mem, l)                                                            \
-    for (struct mem_listener *l = (struct mem_listener *)(void *)(mem)->listeners->data, \
-                             *l##_end = l + (mem)->listeners->len;                       \
-         l < l##_end; l++)
+// NULL past the last.
+static const struct mem_listener *listener_at(const struct mem *mem, unsigned i)
+{
+    return i < mem->listeners->len ? &g_array_index(mem->listeners, struct mem_listener, i) : NULL;
+}
 
 static void tell_remapped(struct mem *mem)
 {
-    FOR_LISTENERS(mem, l)
-    {
+    const struct mem_listener *l;
+    for (unsigned i = 0; (l = listener_at(mem, i)); i++) {
         if (l->remapped)
             l->remapped(l->opaque);
     }
@@ -113,8 +114,8 @@ static void tell_remapped(struct mem *mem)
 
 static void tell_protect(struct mem *mem, const uint8_t *host_page)
 {
-    FOR_LISTENERS(mem, l)
-    {
+    const struct mem_listener *l;
+    for (unsigned i = 0; (l = listener_at(mem, i)); i++) {
         if (l->protect)
             l->protect(l->opaque, host_page);
     }
@@ -122,8 +123,8 @@ static void tell_protect(struct mem *mem, const uint8_t *host_page)
 
 static void tell_code_written(struct mem *mem, paddr_t addr, uint64_t len)
 {
-    FOR_LISTENERS(mem, l)
-    {
+    const struct mem_listener *l;
+    for (unsigned i = 0; (l = listener_at(mem, i)); i++) {
         if (l->code_written)
             l->code_written(l->opaque, addr, len);
     }
@@ -334,6 +335,12 @@ static bool ops_allow(const struct mem_ops *ops, uint64_t offset, unsigned size)
 
 // --- Accesses to devices ---
 
+// Whether the device takes the access as it is; nearly always.
+static bool is_exact(const struct mem_ops *ops, uint64_t offset, unsigned size)
+{
+    return size >= ops->min_size && size <= ops->max_size && !(offset & (size - 1));
+}
+
 // The largest aligned piece that starts an access of `size` bytes at offset.
 static unsigned first_piece(const struct mem_ops *ops, uint64_t offset, unsigned size)
 {
@@ -376,7 +383,7 @@ static bool io_read_piece(const struct mem_region *r, uint64_t offset, unsigned 
                           uint64_t *value)
 {
     unsigned min = r->ops->min_size;
-    if (likely(size >= min))
+    if (size >= min)
         return io_read_exactly(r, offset, size, value);
     if (!io_read_exactly(r, align_down(offset, min), min, value))
         return false;
@@ -388,13 +395,14 @@ static bool io_write_piece(const struct mem_region *r, uint64_t offset, unsigned
                            uint64_t value)
 {
     unsigned min = r->ops->min_size;
-    if (likely(size >= min))
+    if (size >= min)
         return io_write_exactly(r, offset, size, value);
     value = low_bytes(value, size) << (8 * (offset & (min - 1)));
     return io_write_exactly(r, align_down(offset, min), min, value);
 }
 
-static bool io_read(const struct mem_region *r, uint64_t offset, unsigned size, uint64_t *value)
+static bool io_read_pieces(const struct mem_region *r, uint64_t offset, unsigned size,
+                           uint64_t *value)
 {
     *value = 0;
     if (!ops_allow(r->ops, offset, size))
@@ -409,7 +417,8 @@ static bool io_read(const struct mem_region *r, uint64_t offset, unsigned size, 
     return true;
 }
 
-static bool io_write(const struct mem_region *r, uint64_t offset, unsigned size, uint64_t value)
+static bool io_write_pieces(const struct mem_region *r, uint64_t offset, unsigned size,
+                            uint64_t value)
 {
     if (!ops_allow(r->ops, offset, size))
         return false;
@@ -419,6 +428,20 @@ static bool io_write(const struct mem_region *r, uint64_t offset, unsigned size,
             return false;
     }
     return true;
+}
+
+static bool io_read(const struct mem_region *r, uint64_t offset, unsigned size, uint64_t *value)
+{
+    if (likely(is_exact(r->ops, offset, size)))
+        return io_read_exactly(r, offset, size, value);
+    return io_read_pieces(r, offset, size, value);
+}
+
+static bool io_write(const struct mem_region *r, uint64_t offset, unsigned size, uint64_t value)
+{
+    if (likely(is_exact(r->ops, offset, size)))
+        return io_write_exactly(r, offset, size, value);
+    return io_write_pieces(r, offset, size, value);
 }
 
 // --- One access of a bus master ---
