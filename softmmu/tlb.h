@@ -3,27 +3,28 @@
 //
 // One direct-mapped table per regime (a set of rules under which data is accessed: privilege, and what
 // changes permissions). A probe is `(addr ^ tag) <= PAGE_SIZE - size`: that one compare covers hit, page
-// crossing and permission, and leaves the offset in the page. Tags that must not match carry TLB_SLOW bits
-// above any address that the compare could let through.
+// crossing and permission, and leaves the offset in the page. A tag that must not match differs from every
+// address that could probe its entry in one bit of the index; so no address whatever gets through by it.
 #ifndef SOFTMMU_TLB_H
 #define SOFTMMU_TLB_H
 
 #include "base/types.h"
+#include "base/bits.h"
 #include "softmmu/mem.h"
 
 #define TLB_REGIMES 8
 #define TLB_BITS_MAX 10
 #define TLB_SIZE (1u << TLB_BITS_MAX) // entries of one regime
 
-// Bits that are XORed into the tag of a translation that is known but must take the slow path.
-#define TLB_SLOW BIT(62)    // valid; store needs bookkeeping (dirty or code page)
-#define TLB_IO BIT(61)      // valid; no host memory behind it: `host` is the physical page address
-#define TLB_INVALID (BIT(62) | BIT(61) | BIT(60) | 1)
+// XORed into the tag of an entry, they make it miss the inline probe and say why.
+#define TLB_SLOW BIT(12)    // valid; a store needs bookkeeping (clean or code page, ROM)
+#define TLB_IO BIT(13)      // valid; no host memory behind it: `host` is the physical page address
+#define TLB_INVALID BIT(14) // nothing
 
 enum tlb_access { TLB_READ, TLB_WRITE, TLB_EXEC, TLB_NR_ACCESS };
 
 struct tlb_entry {
-    uint64_t tag[TLB_NR_ACCESS]; // virtual page, with the bits above
+    uint64_t tag[TLB_NR_ACCESS]; // virtual page, XOR the bits above
     uintptr_t host;              // of the page's first byte, or its physical address with TLB_IO
 };
 
@@ -46,14 +47,24 @@ static inline unsigned tlb_index(vaddr_t addr)
     return (addr >> PAGE_BITS) & (TLB_SIZE - 1);
 }
 
+static inline struct tlb_entry *tlb_entry_of(struct tlb *tlb, unsigned regime, vaddr_t addr)
+{
+    return &tlb->e[regime][tlb_index(addr)];
+}
+
 void tlb_init(struct tlb *tlb);
+// Forgets everything; cost is that of the regimes in use.
 void tlb_flush(struct tlb *tlb);
 // Forgets one virtual page in all regimes.
 void tlb_flush_page(struct tlb *tlb, vaddr_t addr);
 // Stores to this host page must be seen again.
 void tlb_protect(struct tlb *tlb, const uint8_t *host_page);
+// Fills *e for the page of addr, without entering it (for translations good for one access).
+void tlb_make(struct tlb_entry *e, vaddr_t addr, const struct tlb_fill *fill, struct mem *mem);
 // Enters a translation.
 struct tlb_entry *tlb_enter(struct tlb *tlb, unsigned regime, vaddr_t addr,
                             const struct tlb_fill *fill, struct mem *mem);
+// After a store's bookkeeping: lets further stores take the fast path if the page's flags allow it.
+void tlb_unslow(struct tlb_entry *e, struct mem_region *r);
 
 #endif

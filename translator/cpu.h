@@ -27,7 +27,7 @@ struct jump_cache_entry {
 
 // A guest fault on its way from where it was found to guest->trap.
 struct cpu_fault {
-    bool pending;
+    bool pending;   // leave the unit; a fault unless cpu->next_mode asks for a retry
     uint32_t cause; // the guest's own numbers
     uint64_t value; // its trap value: address, instruction bits
     uint64_t extra; // free for the guest
@@ -49,12 +49,14 @@ struct cpu {
     struct {
         uint8_t flags; // FP_* accumulated; complete between units and in CALL_FP functions
     } fp;
-    uint64_t retired; // instructions of this CPU up to the start of the running slice
+    uint64_t retired; // instructions of this CPU up to the start of the running slice, less those that
+                      // trapped: they take a step of time, but do not retire
     // ---- wiring and caches: nothing below is saved ----
     int64_t budget;      // instructions left in the slice; translated code subtracts a unit's length on entry
     int64_t slice;       // what budget was at the slice's start
     uint32_t unit_left;  // of the running unit's instructions, those not yet begun; set before CALL_TIME
-    uint32_t jump_tag;   // key and epoch: what jump-cache entries must carry
+    uint32_t jump_tag;   // key and epoch: what jump-cache entries must carry; JUMP_TAG_NONE: leave
+    uint32_t jump_epoch; // entries of older ones are void
     uint32_t fp_control; // the host's floating-point control word while in units
     uint32_t leave;      // enum ir_leave, set by exits to the loop
     uint64_t leave_link; // host's own: which exit it was, for linking
@@ -63,9 +65,11 @@ struct cpu {
     bool attention;      // lines changed or a stop was asked for: the loop must look before the next unit
     bool single;         // the running unit is a CPU_SINGLE one
     enum cpu_mode next_mode;
-    uint8_t key_regime, key_rm; // of the current key, set by guest->key
+    // Of the current key, set by guest->key: TLB regimes of data and of code, rounding mode.
+    uint8_t key_regime, key_fetch_regime, key_rm;
     uint8_t key_fetch;   // the same: TLB regime of fetches, which need not be that of data
     bool align_all;      // misaligned accesses fault
+    bool addr32;         // addresses wrap at 32 bits
     const struct guest *guest;
     const struct ir_var *vars;
     unsigned nr_vars;
@@ -89,10 +93,28 @@ static inline uint64_t cpu_retired(const struct cpu *cpu)
     return cpu->retired + (uint64_t)(cpu->slice - cpu->budget) - cpu->unit_left;
 }
 
-// Something changed that the loop must look at before the next unit.
+// Steps of time the running slice has taken, exact where cpu_retired is: instructions, and traps.
+static inline uint64_t cpu_elapsed(const struct cpu *cpu)
+{
+    return (uint64_t)(cpu->slice - cpu->budget) - cpu->unit_left;
+}
+
+#define CPU_KEY_BITS 18
+#define JUMP_TAG_NONE UINT32_MAX
+
+// The key of the code changed in a function that lifted code calls: indirect jumps go on under the new one.
+static inline void cpu_set_key(struct cpu *cpu, uint32_t key)
+{
+    if (cpu->jump_tag != JUMP_TAG_NONE)
+        cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
+}
+
+// Something changed that the loop must look at before the next unit (but for directly linked ones): a line, an
+// enable, a request to stop.
 static inline void cpu_kick(struct cpu *cpu)
 {
     cpu->attention = true;
+    cpu->jump_tag = JUMP_TAG_NONE;
 }
 
 // Raises a guest fault from a walk or a CALL_FAULT function.
@@ -105,6 +127,7 @@ static inline void cpu_raise(struct cpu *cpu, uint32_t cause, uint64_t value)
 
 // Virtual memory as the CPU sees it in a regime, through TLB and page tables; for helpers and debuggers.
 // False: cpu->fault is set. The value is little-endian, zero-extended. size 1, 2, 4 or 8.
+// memop: enum ir_memop, whose size must agree.
 bool cpu_load(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t *value);
 bool cpu_store(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t value);
 

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+// The slow path of guest accesses: what the inline probe of the TLB did not settle. Page walks, page
+// crossings, misaligned and device accesses, stores that need bookkeeping.
+//
+// Device accesses and stores into translated code are done only in units of one instruction (cpu->single),
+// so that what they change (lines, code, time) takes effect behind exactly that instruction. Elsewhere they
+// ask for such a unit by cpu->next_mode.
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "translator/exec_impl.h"
+
+// What an entry says of an access: 0 may go on at once, or one of the TLB_* bits.
+static uint64_t miss_bits(const struct tlb_entry *e, vaddr_t addr, enum tlb_access access)
+{
+    return (e->tag[access] ^ addr) & PAGE_MASK;
+}
+
+static bool is_valid(const struct tlb_entry *e, vaddr_t addr, enum tlb_access access)
+{
+    uint64_t bits = miss_bits(e, addr, access);
+    return bits == 0 || bits == TLB_SLOW || bits == TLB_IO;
+}
+
+const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned size,
+                                         enum tlb_access access, unsigned regime,
+                                         struct tlb_entry *temp)
+{
+    struct tlb_entry *e = tlb_entry_of(&cpu->tlb, regime, addr);
+    if (is_valid(e, addr, access))
+        return e;
+    struct tlb_fill fill = {0};
+    if (!cpu->guest->walk(cpu, addr, size, access, regime, &fill)) {
+        assert(cpu->fault.pending);
+        return NULL;
+    }
+    assert(fill.prot[access]);
+    if (!fill.uncached)
+        return tlb_enter(&cpu->tlb, regime, addr, &fill, cpu->mem);
+    tlb_make(temp, addr, &fill, cpu->mem);
+    return temp;
+}
+
+const uint8_t *access_code_page(struct cpu *cpu, vaddr_t addr, paddr_t *page)
+{
+    struct tlb_entry temp;
+    const struct tlb_entry *e = access_translate(cpu, addr, 2, TLB_EXEC, cpu->key_fetch_regime, &temp);
+    if (!e)
+        return NULL;
+    if (miss_bits(e, addr, TLB_EXEC) & TLB_IO) {
+        cpu->guest->fault_bus(cpu, addr, TLB_EXEC);
+        return NULL;
+    }
+    const uint8_t *host = (const uint8_t *)e->host;
+    struct mem_region *r = mem_find_host(cpu->mem, host);
+    *page = r->base + (uint64_t)(host - r->host);
+    return host;
+}
+
+// Leaves the unit at this instruction, to run it again in another kind of unit.
+static bool retry(struct cpu *cpu, enum cpu_mode mode)
+{
+    cpu->next_mode = mode;
+    cpu->fault.pending = true;
+    return false;
+}
+
+static bool run_alone(struct cpu *cpu)
+{
+    return cpu->single || retry(cpu, CPU_SINGLE);
+}
+
+static bool device_access(struct cpu *cpu, vaddr_t addr, paddr_t paddr, unsigned size, bool write,
+                          uint64_t *value)
+{
+    if (!run_alone(cpu))
+        return false;
+    enum mem_status st = write ? mem_write(cpu->mem, paddr, size, *value)
+                               : mem_read(cpu->mem, paddr, size, value);
+    if (st == MEM_OK)
+        return true;
+    log_guest("%s of %u bytes at physical 0x%" PRIx64 ": %s (pc near 0x%" PRIx64 ")\n",
+              write ? "write" : "read", size, paddr, st == MEM_UNMAPPED ? "nothing there" : "refused",
+              cpu->pc);
+    cpu->guest->fault_bus(cpu, addr, write ? TLB_WRITE : TLB_READ);
+    return false;
+}
+
+// A store to memory that is not free yet: ROM, a clean page, or one with translated code.
+static bool slow_store(struct cpu *cpu, const struct tlb_entry *e, vaddr_t addr, unsigned size,
+                       unsigned regime, uint64_t value)
+{
+    uint8_t *host = (uint8_t *)e->host + (addr & ~PAGE_MASK);
+    struct mem_region *r = mem_find_host(cpu->mem, host);
+    uint64_t offset = host - r->host;
+    if (r->kind != MEM_RAM)
+        return device_access(cpu, addr, r->base + offset, size, true, &value);
+    bool hits_code = r->page_flags[offset >> PAGE_BITS] & PAGE_CODE &&
+                     units_any(cpu->exec->units, r->base + offset, size);
+    if (hits_code && !run_alone(cpu))
+        return false;
+    mem_note_write(cpu->mem, r, offset, size);
+    store_le(host, size, value);
+    struct tlb_entry *entered = tlb_entry_of(&cpu->tlb, regime, addr);
+    if (e == entered)
+        tlb_unslow(entered, r);
+    return true;
+}
+
+// An access within one page.
+static bool page_access(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned regime, bool write,
+                        bool rmw, uint64_t *value)
+{
+    struct tlb_entry temp;
+    enum tlb_access access = write || rmw ? TLB_WRITE : TLB_READ;
+    const struct tlb_entry *e = access_translate(cpu, addr, size, access, regime, &temp);
+    if (!e)
+        return false;
+    uint64_t bits = miss_bits(e, addr, access);
+    if (bits & TLB_IO)
+        return device_access(cpu, addr, e->host + (addr & ~PAGE_MASK), size, write, value);
+    if (write && bits & TLB_SLOW)
+        return slow_store(cpu, e, addr, size, regime, *value);
+    uint8_t *host = (uint8_t *)e->host + (addr & ~PAGE_MASK);
+    if (write)
+        store_le(host, size, *value);
+    else
+        *value = load_le(host, size);
+    return true;
+}
+
+// An access over a page's end: both pages are translated before anything is done.
+static bool crossing_access(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned regime, bool write,
+                            bool rmw, uint64_t *value)
+{
+    enum tlb_access access = write || rmw ? TLB_WRITE : TLB_READ;
+    unsigned first = PAGE_SIZE - (addr & ~PAGE_MASK);
+    vaddr_t addr2 = addr + first;
+    if (cpu->addr32)
+        addr2 = (uint32_t)addr2;
+    struct tlb_entry temp;
+    if (!access_translate(cpu, addr, first, access, regime, &temp) ||
+        !access_translate(cpu, addr2, size - first, access, regime, &temp))
+        return false;
+    if (!run_alone(cpu))
+        return false;
+    uint64_t result = 0;
+    for (unsigned i = 0; i < size; i++) {
+        vaddr_t a = i < first ? addr + i : addr2 + (i - first);
+        uint64_t byte = *value >> 8 * i & 0xff;
+        if (!page_access(cpu, a, 1, regime, write, rmw, &byte))
+            return false;
+        result |= byte << 8 * i;
+    }
+    if (!write)
+        *value = result;
+    return true;
+}
+
+static uint64_t extend(uint64_t v, unsigned memop)
+{
+    unsigned size = 1u << (memop & MO_SIZE);
+    if (memop & MO_BSWAP)
+        v = __builtin_bswap64(v) >> (64 - 8 * size);
+    return memop & MO_SIGN ? (uint64_t)bits_sext(v, 8 * size) : v;
+}
+
+bool access_slow(struct cpu *cpu, vaddr_t addr, unsigned memop, unsigned regime, bool write, uint64_t *value)
+{
+    unsigned size = 1u << (memop & MO_SIZE);
+    bool misaligned = addr & (size - 1);
+    bool rmw = memop & MO_RMW;
+    uint64_t v = write ? extend(*value, memop & ~MO_SIGN) : 0;
+    if (misaligned && (memop & MO_ALIGN || cpu->align_all)) {
+        cpu->guest->fault_align(cpu, addr, write || rmw ? TLB_WRITE : TLB_READ);
+        return false;
+    }
+    bool crosses = misaligned && (addr & ~PAGE_MASK) > PAGE_SIZE - size;
+    bool ok = crosses ? crossing_access(cpu, addr, size, regime, write, rmw, &v)
+                      : page_access(cpu, addr, size, regime, write, rmw, &v);
+    if (ok && !write)
+        *value = extend(v, memop);
+    return ok;
+}
+
+uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned chk_flags, unsigned regime)
+{
+    enum tlb_access access = chk_flags & CHK_WRITE ? TLB_WRITE : TLB_READ;
+    struct tlb_entry temp;
+    bool whole = (addr & ~PAGE_MASK) <= PAGE_SIZE - span && !(chk_flags & CHK_ALIGN && addr & (span - 1));
+    const struct tlb_entry *e = whole ? access_translate(cpu, addr, 1, access, regime, &temp) : NULL;
+    if (e && e != &temp && access == TLB_WRITE && miss_bits(e, addr, access) == TLB_SLOW) {
+        // The first store to a clean page: marking it dirty is all that is needed.
+        uint8_t *host = (uint8_t *)e->host;
+        struct mem_region *r = mem_find_host(cpu->mem, host);
+        uint64_t offset = host - r->host;
+        if (r->kind == MEM_RAM && !(r->page_flags[offset >> PAGE_BITS] & PAGE_CODE)) {
+            mem_note_write(cpu->mem, r, offset, 1);
+            tlb_unslow(tlb_entry_of(&cpu->tlb, regime, addr), r);
+        }
+    }
+    if (e && e != &temp && miss_bits(e, addr, access) == 0)
+        return e->host + (addr & ~PAGE_MASK);
+    // The accesses one by one find out what is the matter, in their own order.
+    retry(cpu, CPU_NOSHARE);
+    return 0;
+}
+
+bool cpu_load(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t *value)
+{
+    assert(size == 1u << (memop & MO_SIZE));
+    return access_slow(cpu, addr, memop, cpu->key_regime, false, value);
+}
+
+bool cpu_store(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t value)
+{
+    assert(size == 1u << (memop & MO_SIZE));
+    return access_slow(cpu, addr, memop, cpu->key_regime, true, &value);
+}
+
+// Entries of the jump cache depend on translations; a new epoch voids them all.
+static void new_epoch(struct cpu *cpu)
+{
+    const uint32_t last = JUMP_TAG_NONE >> CPU_KEY_BITS;
+    if (++cpu->jump_epoch == last) {
+        cpu->jump_epoch = 0;
+        memset(cpu->jump_cache, 0xff, sizeof(cpu->jump_cache));
+    }
+    cpu->jump_tag = JUMP_TAG_NONE;
+}
+
+void cpu_flush_tlb(struct cpu *cpu)
+{
+    tlb_flush(&cpu->tlb);
+    new_epoch(cpu);
+}
+
+void cpu_flush_tlb_page(struct cpu *cpu, vaddr_t addr)
+{
+    tlb_flush_page(&cpu->tlb, addr);
+    new_epoch(cpu);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+// The execution loop. Each turn: interrupts, the unit at pc, run it, see why it came back.
+//
+// What makes time exact: a unit subtracts its length from the budget at its head and is entered only if
+// that fits; where it doesn't, units of one instruction run up to the end. A trap takes one step of time.
+#include "translator/exec.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+#include "base/log.h"
+#include "translator/exec_impl.h"
+
+const struct state_field cpu_state_fields[] = {
+    STATE_ARRAY(struct cpu, reg), STATE_VAR(struct cpu, pc),      STATE_VAR(struct cpu, halted),
+    STATE_VAR(struct cpu, fp.flags), STATE_VAR(struct cpu, retired), STATE_END};
+
+static void on_protect(void *opaque, const uint8_t *host_page)
+{
+    struct exec *e = opaque;
+    for (unsigned i = 0; i < e->nr_cpus; i++)
+        tlb_protect(&e->cpus[i]->tlb, host_page);
+}
+
+static void on_code_written(void *opaque, paddr_t addr, uint64_t len)
+{
+    struct exec *e = opaque;
+    units_drop(e->units, addr, len);
+}
+
+static void on_remapped(void *opaque)
+{
+    struct exec *e = opaque;
+    for (unsigned i = 0; i < e->nr_cpus; i++)
+        cpu_flush_tlb(e->cpus[i]);
+}
+
+static void on_unlink(void *opaque, struct unit_link *link)
+{
+    struct exec *e = opaque;
+    e->host->unlink(e->host_data, link);
+}
+
+static struct jump_cache_entry *jump_entry(struct cpu *cpu, vaddr_t pc)
+{
+    return &cpu->jump_cache[pc >> 1 & (JUMP_CACHE_SIZE - 1)];
+}
+
+static void on_dropped(void *opaque, struct unit *u)
+{
+    struct exec *e = opaque;
+    for (unsigned i = 0; i < e->nr_cpus; i++) {
+        struct jump_cache_entry *j = jump_entry(e->cpus[i], u->pc);
+        if (j->pc == u->pc)
+            j->tag = JUMP_TAG_NONE;
+    }
+}
+
+static void on_mark_page(void *opaque, paddr_t page, bool code)
+{
+    struct exec *e = opaque;
+    struct mem_region *r = mem_find(e->mem, page);
+    if (r && r->page_flags)
+        mem_set_code(e->mem, r, page - r->base, code);
+}
+
+struct exec *exec_new(struct mem *mem, const struct host *host, size_t code_size, GError **error)
+{
+    struct exec *e = g_new0(struct exec, 1);
+    e->mem = mem;
+    e->host = host;
+    e->ir = g_new(struct ir, 1);
+    e->units = units_new(&(struct units_ops){on_unlink, on_dropped, on_mark_page, e});
+    e->host_data = host->init(e->units, code_size, error);
+    if (!e->host_data) {
+        exec_free(e);
+        return NULL;
+    }
+    mem_add_listener(mem, &(struct mem_listener){on_protect, on_code_written, on_remapped, e});
+    return e;
+}
+
+void exec_free(struct exec *e)
+{
+    if (e->host_data)
+        e->host->free(e->host_data);
+    units_free(e->units);
+    g_free(e->ir);
+    g_free(e);
+}
+
+void exec_add_cpu(struct exec *e, struct cpu *cpu)
+{
+    assert(e->nr_cpus < EXEC_MAX_CPUS);
+    e->cpus[e->nr_cpus++] = cpu;
+    cpu->exec = e;
+    cpu->mem = e->mem;
+    cpu->addr32 = cpu->vars[0].type == IR_I32;
+    tlb_init(&cpu->tlb);
+    memset(cpu->jump_cache, 0xff, sizeof(cpu->jump_cache));
+    cpu->jump_tag = JUMP_TAG_NONE;
+    e->host->attach(e->host_data, cpu);
+}
+
+void exec_clear(struct exec *e)
+{
+    units_clear(e->units);
+    e->host->clear(e->host_data);
+    for (unsigned i = 0; i < e->nr_cpus; i++) {
+        memset(e->cpus[i]->jump_cache, 0xff, sizeof(e->cpus[i]->jump_cache));
+        e->cpus[i]->leave_link = 0;
+    }
+    e->stats.clears++;
+}
+
+// The unit at cpu->pc, made if need be. NULL: cpu->fault is set.
+static struct unit *find_unit(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode)
+{
+    paddr_t page;
+    const uint8_t *code = access_code_page(cpu, cpu->pc, &page);
+    if (!code)
+        return NULL;
+    e->stats.lookups++;
+    struct unit *u = units_find(e->units, cpu->pc, page, UNIT_KEY(key, mode));
+    paddr_t page2 = 0;
+    if (u && u->crosses) {
+        // The second page may be another one by now.
+        if (!access_code_page(cpu, (cpu->pc & PAGE_MASK) + PAGE_SIZE, &page2))
+            return NULL;
+        if (page2 != u->page2) {
+            units_drop(e->units, page | (cpu->pc & ~PAGE_MASK), 1);
+            u = NULL;
+        }
+    }
+    return u ? u : translate(e, cpu, key, mode, page, code);
+}
+
+static void take_trap(struct exec *e, struct cpu *cpu)
+{
+    if (log_on(LOG_INT))
+        log_printf("cpu %u: trap %u at 0x%" PRIx64 ", value 0x%" PRIx64 "\n", cpu->index,
+                   cpu->fault.cause, cpu->pc, cpu->fault.value);
+    cpu->guest->trap(cpu);
+    assert(!cpu->fault.pending);
+    cpu->budget--;
+    cpu->retired--;
+    e->stats.traps++;
+}
+
+static void connect_link(struct exec *e, uint64_t link, struct unit *to)
+{
+    if (!link || !e->host->link || log_on(LOG_NOCHAIN | LOG_EXEC | LOG_CPU))
+        return;
+    struct unit_link *l = units_link(e->units, link);
+    if (l->to || to->crosses || to->dead)
+        return;
+    units_connect(e->units, link, to);
+    e->host->link(e->host_data, units_link(e->units, link), to);
+}
+
+static void log_unit(const struct cpu *cpu, const struct unit *u)
+{
+    log_printf("cpu %u: 0x%" PRIx64 " key 0x%x, %u instructions\n", cpu->index, u->pc, u->key, u->insns);
+    if (!log_on(LOG_CPU))
+        return;
+    for (unsigned i = 0; i < cpu->nr_vars; i++)
+        log_printf("%s=%016" PRIx64 "%c", cpu->vars[i].name,
+                   *(const uint64_t *)((const char *)cpu + cpu->vars[i].offset), i % 4 == 3 ? '\n' : ' ');
+}
+
+static void run_unit(struct exec *e, struct cpu *cpu, const struct unit *u, enum cpu_mode mode)
+{
+    if (log_on(LOG_EXEC | LOG_CPU))
+        log_unit(cpu, u);
+    e->stats.enters++;
+    cpu->single = mode == CPU_SINGLE;
+    cpu->leave_link = 0;
+    e->host->enter(e->host_data, cpu, u);
+    cpu->single = false;
+    cpu->unit_left = 0;
+}
+
+// One turn of the loop, with budget left and nothing pending. `link`: an exit that led here.
+static void step(struct exec *e, struct cpu *cpu, uint64_t link)
+{
+    enum cpu_mode mode = cpu->next_mode;
+    cpu->next_mode = CPU_NORMAL;
+    uint32_t key = cpu->guest->key(cpu);
+    assert(key < 1u << CPU_KEY_BITS);
+    cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
+    uint64_t clears = e->stats.clears;
+    struct unit *u = find_unit(e, cpu, key, mode);
+    if (u && u->insns > cpu->budget) {
+        mode = CPU_SINGLE;
+        u = find_unit(e, cpu, key, mode);
+        e->stats.capped++;
+    }
+    if (!u) {
+        take_trap(e, cpu);
+        return;
+    }
+    e->stats.singles += mode == CPU_SINGLE;
+    e->stats.noshares += mode == CPU_NOSHARE;
+    if (mode == CPU_NORMAL) {
+        if (e->stats.clears == clears)
+            connect_link(e, link, u);
+        if (!log_on(LOG_NOCHAIN | LOG_EXEC | LOG_CPU) && !u->crosses)
+            *jump_entry(cpu, u->pc) = (struct jump_cache_entry){u->pc, cpu->jump_tag, u->code};
+    }
+    run_unit(e, cpu, u, mode);
+}
+
+enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
+{
+    uint64_t link = 0;
+    e->stop = false;
+    while (cpu->budget > 0) {
+        if (cpu->attention) {
+            cpu->attention = false;
+            link = 0;
+        }
+        if (__atomic_load_n(&e->stop, __ATOMIC_RELAXED))
+            return EXEC_STOP;
+        if (cpu->halted) {
+            if (!cpu->guest->has_work(cpu))
+                return EXEC_HALT;
+            cpu->halted = false;
+        }
+        if (cpu->guest->interrupt(cpu)) {
+            e->stats.interrupts++;
+            link = 0;
+        }
+        cpu->leave = LEAVE_LOOKUP;
+        step(e, cpu, link);
+        link = cpu->leave_link;
+        if (cpu->fault.pending) {
+            cpu->fault.pending = false;
+            link = 0;
+            if (cpu->next_mode == CPU_NORMAL)
+                take_trap(e, cpu);
+        } else if (cpu->leave == LEAVE_HALT) {
+            cpu->halted = true;
+        } else if (cpu->leave == LEAVE_YIELD) {
+            return EXEC_YIELD;
+        }
+    }
+    return EXEC_BUDGET;
+}
+
+void exec_request_stop(struct exec *e)
+{
+    __atomic_store_n(&e->stop, true, __ATOMIC_RELAXED);
+}
+
+const struct exec_stats *exec_stats(const struct exec *e)
+{
+    return &e->stats;
+}
+
+const struct host *exec_host(const struct exec *e)
+{
+    return e->host;
+}

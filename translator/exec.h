@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// The execution loop: finds or makes units, runs them, takes traps and interrupts.
+#ifndef TRANSLATOR_EXEC_H
+#define TRANSLATOR_EXEC_H
+
+#include <glib.h>
+
+#include "softmmu/mem.h"
+#include "translator/cpu.h"
+#include "translator/host.h"
+
+struct exec;
+
+struct exec_stats {
+    uint64_t units, guest_insns; // translated
+    uint64_t translate_ns;       // host time spent on it (only with stats on)
+    uint64_t lookups, enters, singles, noshares, capped, clears;
+    uint64_t traps, interrupts;
+};
+
+// Translator for all CPUs of a machine on `mem`. `host` is &host_interp or host_native.
+struct exec *exec_new(struct mem *mem, const struct host *host, size_t code_size, GError **error);
+void exec_free(struct exec *e);
+// Makes a CPU known: fills the wiring of *cpu that is the translator's (exec, mem, TLB).
+void exec_add_cpu(struct exec *e, struct cpu *cpu);
+
+enum exec_stop {
+    EXEC_BUDGET, // the slice is used up
+    EXEC_HALT,   // the CPU waits for an interrupt
+    EXEC_YIELD,  // the guest spins
+    EXEC_STOP,   // exec_request_stop
+};
+
+// Runs a CPU for cpu->budget steps at most; exact. On return cpu->pc and all homes are up to date; budget is
+// what is left.
+enum exec_stop exec_run(struct exec *e, struct cpu *cpu);
+// Makes exec_run return at the next chance (at the latest when the budget is used up).
+void exec_request_stop(struct exec *e);
+// Forgets all translated code.
+void exec_clear(struct exec *e);
+const struct exec_stats *exec_stats(const struct exec *e);
+const struct host *exec_host(const struct exec *e);
+
+// ---- Slow accesses, for hosts ----
+
+// An access that missed the inline probe. memop as in IR; *value is the value stored, or receives the value
+// loaded, extended as memop says. False: leave the unit with the state of the guest instruction: either
+// cpu->fault is pending, or cpu->next_mode says how to go on.
+bool access_slow(struct cpu *cpu, vaddr_t addr, unsigned memop, unsigned regime, bool write, uint64_t *value);
+// A shared check that failed: the host address for [addr, addr + span), or 0 to leave (as above).
+uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned chk_flags, unsigned regime);
+
+#endif

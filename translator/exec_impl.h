@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+// Between the files of the execution loop.
+#ifndef TRANSLATOR_EXEC_IMPL_H
+#define TRANSLATOR_EXEC_IMPL_H
+
+#include "translator/exec.h"
+#include "translator/guest.h"
+
+#define EXEC_MAX_CPUS 64
+
+struct exec {
+    struct mem *mem;
+    const struct host *host;
+    void *host_data;
+    struct units *units;
+    struct ir *ir; // the unit in the making
+    struct cpu *cpus[EXEC_MAX_CPUS];
+    unsigned nr_cpus;
+    bool stop; // written by signal handlers
+    struct exec_stats stats;
+};
+
+// Makes the unit at cpu->pc under a key, and enters it. `code` is the host address of its page, physical
+// address `page`. NULL: cpu->fault is set (the instruction could not be fetched).
+struct unit *translate(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode, paddr_t page,
+                       const uint8_t *code);
+
+// Finds the translation of addr for an access, filling the TLB as needed. The entry may be *temp, when it
+// must not be kept. NULL: cpu->fault is set.
+const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned size,
+                                         enum tlb_access access, unsigned regime,
+                                         struct tlb_entry *temp);
+// The host address of the code page of addr, and its physical address. NULL: cpu->fault is set.
+const uint8_t *access_code_page(struct cpu *cpu, vaddr_t addr, paddr_t *page);
+
+#endif
