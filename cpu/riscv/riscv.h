@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/bits.h"
+#include "cpu/riscv/decode.h"
 #include "translator/cpu.h"
 #include "translator/guest.h"
 #include "translator/ir.h"
@@ -27,7 +28,6 @@ enum riscv_ext {
     RV_NR_EXTS
 };
 
-typedef unsigned __int128 riscv_exts; // bits of enum riscv_ext
 _Static_assert(RV_NR_EXTS <= 128, "extensions are bits of a word");
 #define RV_EXT_BIT(e) ((riscv_exts)1 << (e))
 
@@ -75,7 +75,16 @@ enum riscv_irq { IRQ_SSI = 1, IRQ_MSI = 3, IRQ_STI = 5, IRQ_MTI = 7, IRQ_SEI = 9
 
 enum riscv_fs { FS_OFF, FS_INITIAL, FS_CLEAN, FS_DIRTY };
 
+#define MENVCFG_ADUE BIT(61)
+#define MENVCFG_PBMTE BIT(62)
+#define MENVCFG_STCE BIT(63)
+
+#define MSECCFG_MML BIT(0)
+#define MSECCFG_MMWP BIT(1)
+#define MSECCFG_RLB BIT(2)
+
 #define RISCV_NR_PMP 16
+#define RISCV_NR_CSRS 4096
 
 // ---- Variables of the IR ----
 
@@ -127,7 +136,7 @@ struct riscv_state {
     uint64_t mip_lines;  // levels of the inputs, by bit of mip
     uint64_t mcycle, minstret; // value less cpu_retired, or the value itself while inhibited
     uint64_t pmpaddr[RISCV_NR_PMP];
-    uint8_t pmpcfg[RISCV_NR_PMP];
+    uint64_t pmpcfg[RISCV_NR_PMP / 8]; // a byte an entry
     uint64_t reservation; // virtual address of LR, valid while `reserved`
     uint8_t reserved;     // bytes that LR covered; 0: no reservation
     uint8_t priv;         // enum riscv_priv
@@ -154,6 +163,8 @@ struct riscv_cpu {
     uint64_t (*mtime)(void *opaque);
     void *mtime_opaque;
     char *isa_string;
+    struct riscv_decoder decoder; // riscv_decoder_init, once ext and xlen are known
+    uint16_t csr_index[RISCV_NR_CSRS]; // where in csr.c's table; 0: this hart has no such CSR
     uint32_t key;        // cached; see riscv_key_update
     uint8_t key_regime, key_rm, key_fetch;
     struct riscv_pmp_range pmp[RISCV_NR_PMP]; // decoded
@@ -228,6 +239,10 @@ bool riscv_lift(struct lift *l);
 unsigned riscv_disas(const struct cpu *cpu, vaddr_t pc, const uint8_t *code, size_t len, GString *out);
 // Name of a CSR, or NULL.
 const char *riscv_csr_name(unsigned csr);
+// For debuggers: no access checks, but what writing does is done. False: there is no such CSR. Read-only ones
+// ignore writes.
+bool riscv_csr_peek(struct cpu *cpu, unsigned csr, uint64_t *value);
+bool riscv_csr_poke(struct cpu *cpu, unsigned csr, uint64_t value);
 
 // ---- For boards ----
 
@@ -264,6 +279,11 @@ void riscv_cpu_print_help(unsigned xlen, FILE *out);
 
 // ---- Between the files of the privileged side ----
 
+// Builds csr_index, once ext and xlen are known.
+void riscv_csr_init(struct riscv_cpu *rv);
+// Whether menvcfg and senvcfg let the current mode execute it.
+bool riscv_cbo_allowed(const struct riscv_cpu *rv, enum riscv_cbo what);
+
 void riscv_key_update(struct riscv_cpu *rv);
 void riscv_irq_update(struct riscv_cpu *rv);
 // Interrupts pending, as mip reads.
@@ -279,9 +299,10 @@ void riscv_pmp_update(struct riscv_cpu *rv);
 // does not hold for all of the page.
 unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size, enum riscv_priv priv,
                            bool *partial);
-uint64_t riscv_pmp_read_cfg(const struct riscv_cpu *rv, unsigned index);
+// index of pmpcfg[], of pmpaddr[].
 void riscv_pmp_write_cfg(struct riscv_cpu *rv, unsigned index, uint64_t value);
 void riscv_pmp_write_addr(struct riscv_cpu *rv, unsigned index, uint64_t value);
+void riscv_pmp_write_seccfg(struct riscv_cpu *rv, uint64_t value);
 
 bool riscv_walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access, unsigned regime,
                 struct tlb_fill *fill);
