@@ -30,6 +30,9 @@ void chardev_close(struct chardev *chr);
 // After the process was stopped and continued (SIGCONT): sets the terminal up again.
 void chardev_continued(struct chardev *chr);
 
+// The key that starts commands of a multiplexer, instead of Ctrl-A (-echr).
+void chardev_set_escape(struct chardev *chr, uint8_t key);
+
 // One line per kind, for `-chardev help`.
 void chardev_print_help(FILE *out);
 

@@ -20,6 +20,9 @@ void options_free(struct options *o);
 void options_set(struct options *o, const char *key, const char *value);
 void options_add(struct options *o, const char *key, const char *value);
 bool options_has(const struct options *o, const char *key);
+// Item i in the order typed, for readers that hand all keys on: FALSE past the last one. It counts as asked for.
+// The value of a bare key is NULL.
+bool options_item(struct options *o, unsigned i, const char **key, const char **value);
 
 // The last value of the key, or NULL. A flag (a key without '=') is an error here.
 const char *options_str(struct options *o, const char *key);
@@ -27,7 +30,7 @@ const char *options_str(struct options *o, const char *key);
 const char **options_list(struct options *o, const char *key);
 // on/off, yes/no, true/false, y/n; the bare key is on, the key with "no" in front is off.
 bool options_bool(struct options *o, const char *key, bool def);
-// A number: decimal, 0x or 0 prefixed; at most max.
+// A number, decimal or with 0x; at most max.
 uint64_t options_u64(struct options *o, const char *key, uint64_t def, uint64_t max);
 // A number with an optional suffix k, M, G, T (powers of 1024).
 uint64_t options_size(struct options *o, const char *key, uint64_t def);

@@ -20,14 +20,22 @@ struct poller *poller_new(void);
 void poller_free(struct poller *p);
 
 // Waits until a descriptor is ready, poller_wake() was called, or timeout_ms passed (-1: no limit, 0: only
-// looks), and runs the handlers. Flushes pending output first. TRUE if a handler ran.
+// looks), and runs the handlers. Flushes pending output first. TRUE if anything happened.
 bool poller_wait(struct poller *p, int timeout_ms);
 // Ends the running or the next wait. May be called from another thread or a signal handler.
 void poller_wake(struct poller *p);
 
+// Called in each wait when it is over, before any handler runs: brings the machine's time up to the present,
+// so that input arrives when it does.
+void poller_set_woken(struct poller *p, void (*handler)(void *opaque), void *opaque);
+
 // Some back end expects an answer of the host soon (an open connection, say): who skips idle guest time
 // should rather let it pass at the host's pace.
 bool poller_expects_input(struct poller *p);
+
+// Called, from within a slice, when a back end has input waiting that the guest just made room for: whoever
+// runs the machine should end the slice soon and call poller_wait(). Without a handler, input is slow.
+void poller_set_attention(struct poller *p, void (*handler)(void *opaque), void *opaque);
 
 // The user asked to leave (Ctrl-A x on a multiplexed console). Sticky.
 bool poller_quit_asked(const struct poller *p);
@@ -57,6 +65,10 @@ void poller_remove_hook(struct poller *p, void *opaque);
 // In prepare: a descriptor for this round only. Its index is good for poller_round_revents in done.
 int poller_round_add(struct poller *p, int fd, short events);
 short poller_round_revents(const struct poller *p, int index);
+
+void poller_attention(struct poller *p);
+// In prepare: something was handed to a front end already, so this wait must not block.
+void poller_happened(struct poller *p);
 
 // Standard input and output have one user. FALSE if they have one already.
 bool poller_claim_stdio(struct poller *p);
