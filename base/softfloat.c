@@ -238,7 +238,7 @@ FP_INLINE uint64_t div(struct fmt f, uint64_t abits, uint64_t bbits, struct fp_e
     if (a.kind == FP_KIND_ZERO || b.kind == FP_KIND_INF) {
         return fp_zero(f, a.sign);
     }
-    if (b.kind == FP_KIND_ZERO && a.kind != FP_KIND_INF) {
+    if (a.kind != FP_KIND_INF) { // then b is a zero
         env->flags |= FP_DIVZERO;
     }
     return fp_inf(f, a.sign);
