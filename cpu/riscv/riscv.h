@@ -166,7 +166,7 @@ struct riscv_cpu {
     struct riscv_decoder decoder; // riscv_decoder_init, once ext and xlen are known
     uint16_t csr_index[RISCV_NR_CSRS]; // where in csr.c's table; 0: this hart has no such CSR
     uint32_t key;        // cached; see riscv_key_update
-    uint8_t key_regime, key_rm, key_fetch;
+    unsigned nr_pmp;     // entries from this one on are off
     struct riscv_pmp_range pmp[RISCV_NR_PMP]; // decoded
     struct riscv_pmp_range big[2]; // by half of the address space: where pages larger than 4 KiB were entered in
                                    // the TLB since it was flushed
