@@ -2,8 +2,7 @@
 // What all devices share: the table of classes, properties, creation and the end.
 #include "hw/device.h"
 
-#include <errno.h>
-#include <stdlib.h>
+#include "backend/options.h"
 
 #define DEVICE(x) extern const struct device_class x##_class;
 #include "hw/devices.def"
@@ -15,6 +14,8 @@ static const struct device_class *const classes[] = {
 #undef DEVICE
     NULL,
 };
+
+const struct state_field device_no_state[] = {STATE_END};
 
 const struct device_class *device_class_at(unsigned index)
 {
@@ -73,29 +74,6 @@ static void set_string(struct device *dev, const struct device_prop *p, const ch
     *at = g_strdup(value);
 }
 
-static bool parse_bool(const char *text, uint64_t *value)
-{
-    static const char *const words[][2] = {
-        {"off", "on"}, {"no", "yes"}, {"false", "true"}, {"n", "y"}};
-    for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
-        for (unsigned v = 0; v < 2; v++) {
-            if (!strcmp(text, words[i][v])) {
-                *value = v;
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static bool parse_number(const char *text, uint64_t max, uint64_t *value)
-{
-    char *end;
-    errno = 0;
-    *value = strtoull(text, &end, 0);
-    return g_ascii_isdigit(*text) && !*end && !errno && *value <= max;
-}
-
 static bool bad_value(const struct device *dev, const char *name, const char *value,
                       const char *expected, GError **error)
 {
@@ -109,6 +87,7 @@ bool device_set_prop(struct device *dev, const char *name, const char *value,
 {
     const struct device_prop *p = find_prop(dev, name);
     uint64_t scalar = 0;
+    bool flag = false;
 
     if (!p) {
         g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
@@ -129,12 +108,15 @@ bool device_set_prop(struct device *dev, const char *name, const char *value,
         set_string(dev, p, value);
         return true;
     }
-    if (p->kind == PROP_BOOL && !parse_bool(value, &scalar))
-        return bad_value(dev, name, value, "on or off", error);
-    if (p->kind == PROP_U32 && !parse_number(value, UINT32_MAX, &scalar))
-        return bad_value(dev, name, value, "a 32-bit number", error);
-    if (p->kind == PROP_U64 && !parse_number(value, UINT64_MAX, &scalar))
+    if (p->kind == PROP_BOOL) {
+        if (!parse_bool(value, &flag))
+            return bad_value(dev, name, value, "on or off", error);
+        scalar = flag;
+    } else if (!parse_u64(value, &scalar)) {
         return bad_value(dev, name, value, "a number", error);
+    } else if (p->kind == PROP_U32 && scalar > UINT32_MAX) {
+        return bad_value(dev, name, value, "a number of 32 bits", error);
+    }
     set_scalar(dev, p, scalar);
     return true;
 }

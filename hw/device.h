@@ -99,6 +99,9 @@ static inline void device_irq(struct device *dev, unsigned n, bool level)
         irq_set(&dev->irqs[n], level);
 }
 
+// The state table of a class without state.
+extern const struct state_field device_no_state[];
+
 // All classes, in the order of devices.def; NULL-terminated by index.
 const struct device_class *device_class_at(unsigned index);
 const struct device_class *device_class_find(const char *name);
