@@ -66,6 +66,9 @@ struct device_class {
     const struct state_field *state;   // offsets from the start of the device's struct
     uint32_t state_offset, state_size; // the state struct inside it, for the coverage test
     const char *bus; // what it plugs into: NULL (only boards make it), "virtio-bus", ...
+    // The bus that it offers to others (their `parent`), and whether there is room for one more (NULL: always).
+    const char *provides;
+    bool (*has_room)(const struct device *dev);
     // Props are set. Registers memory, timers, inputs: timers last, since after a failure `free` is not
     // called. On failure the machine is not started.
     bool (*init)(struct device *dev, GError **error);
