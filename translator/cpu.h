@@ -67,7 +67,6 @@ struct cpu {
     enum cpu_mode next_mode;
     // Of the current key, set by guest->key: TLB regimes of data and of code, rounding mode.
     uint8_t key_regime, key_fetch_regime, key_rm;
-    uint8_t key_fetch;   // the same: TLB regime of fetches, which need not be that of data
     bool align_all;      // misaligned accesses fault
     bool addr32;         // addresses wrap at 32 bits
     const struct guest *guest;

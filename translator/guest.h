@@ -30,7 +30,7 @@ struct lift {
 struct guest {
     const char *name;
     // Bits that change what code at a pc means; GUEST_KEY_BITS at most. Sets cpu->key_regime,
-    // key_rm and key_fetch.
+    // key_fetch_regime and key_rm.
     uint32_t (*key)(struct cpu *cpu);
     // Lifts one instruction: must call ir_guest(ir, pc, bytes) first once it knows the length. Undefined
     // encodings lift to a raise. Returns false only when lift_fetch did (nothing appended then).

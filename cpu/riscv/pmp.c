@@ -66,8 +66,12 @@ static struct riscv_pmp_range decode(const struct riscv_cpu *rv, unsigned i)
 
 void riscv_pmp_update(struct riscv_cpu *rv)
 {
-    for (unsigned i = 0; i < RISCV_NR_PMP; i++)
+    rv->nr_pmp = 0;
+    for (unsigned i = 0; i < RISCV_NR_PMP; i++) {
         rv->pmp[i] = decode(rv, i);
+        if (rv->pmp[i].first <= rv->pmp[i].last)
+            rv->nr_pmp = i + 1;
+    }
     riscv_flush_tlb(rv);
 }
 
@@ -117,7 +121,7 @@ unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned si
     if (!riscv_has(rv, RV_EXT_PMP))
         return ALLOW_ALL;
     assert(size && last <= page_last);
-    for (unsigned i = 0; i < RISCV_NR_PMP; i++) {
+    for (unsigned i = 0; i < rv->nr_pmp; i++) {
         const struct riscv_pmp_range *r = &rv->pmp[i];
         if (r->first > page_last || r->last < page || r->first > r->last)
             continue;

@@ -266,7 +266,7 @@ void riscv_cpu_set_irq(void *opaque, unsigned n, bool level);
 // offset is 0. riscv_cpu_time_changed must be called whenever the offset has changed.
 void riscv_cpu_set_mtime(struct cpu *cpu, uint64_t (*mtime)(void *opaque), void *opaque);
 void riscv_cpu_time_changed(void *opaque); // opaque is the struct cpu
-// Where the hart starts after its next reset, and now.
+// Sets pc, for loaders: after a reset, which sets it to reset_pc.
 void riscv_cpu_set_entry(struct cpu *cpu, vaddr_t pc);
 unsigned riscv_cpu_xlen(const struct cpu *cpu);
 uint64_t riscv_cpu_hartid(const struct cpu *cpu);
@@ -317,7 +317,7 @@ bool riscv_has_work(struct cpu *cpu);
 void riscv_flush_tlb(struct riscv_cpu *rv);
 void riscv_flush_tlb_page(struct riscv_cpu *rv, vaddr_t addr);
 
-// Sets ext, xlen, satp_modes, ids and isa_string from "model,ext=on,...".
+// Sets ext, xlen, satp_modes, ids, align_all and isa_string from "model,ext=on,...".
 bool riscv_model_apply(struct riscv_cpu *rv, const char *model, unsigned xlen, GError **error);
 
 #endif
