@@ -257,6 +257,20 @@ static bool plan_elf(const struct loader_file *f, struct plan *plan, GError **er
     return true;
 }
 
+unsigned loader_elf_bits(const char *path)
+{
+    uint8_t ident[EI_NIDENT];
+    gzFile gz = gzopen(path, "rb"); // which reads plain files, too
+    if (!gz)
+        return 0;
+    bool elf =
+        gzread(gz, ident, sizeof(ident)) == sizeof(ident) && memcmp(ident, ELFMAG, SELFMAG) == 0;
+    gzclose(gz);
+    if (!elf)
+        return 0;
+    return ident[EI_CLASS] == ELFCLASS32 ? 32 : ident[EI_CLASS] == ELFCLASS64 ? 64 : 0;
+}
+
 bool loader_elf_symbol(const char *path, const char *name, paddr_t *value, GError **error)
 {
     struct loader_file f;

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+// The main loop: runs a machine in slices, and between them lets the host in: input, output, signals. It decides
+// how guest time passes while the guest waits, and when it is all over.
+#ifndef CONTROL_MAINLOOP_H
+#define CONTROL_MAINLOOP_H
+
+#include <stdio.h>
+
+#include "control/session.h"
+
+// Status when -until was reached; guests that give codes rarely use it, and timeout(1) means the same by it.
+#define MAINLOOP_STATUS_UNTIL 124
+
+struct mainloop_options {
+    bool paced;          // idle time passes at the host's pace
+    bool no_shutdown;    // a machine that was powered off stays
+    icount_t until;      // 0: no limit
+    icount_t hash_every; // 0: no hashes
+    FILE *hash_out;
+    int signal_fd; // of signals to obey, see mainloop_open_signals; -1: none
+};
+
+// Blocks SIGINT, SIGTERM, SIGHUP and SIGCONT in this thread and those that it starts, and ignores SIGPIPE.
+// Returns a descriptor to read them from, or -1 with an error.
+int mainloop_open_signals(GError **error);
+
+// Runs until the guest or the user ends it, and returns the exit status.
+int mainloop_run(struct machine *m, struct session *s, const struct mainloop_options *opts);
+
+#endif
