@@ -90,7 +90,7 @@ struct riscv_insn {
     uint8_t rd, rs1, rs2, rs3, rm;
 };
 
-#define RV_NR_BUCKETS (256 + 128 + 32)
+#define RV_NR_BUCKETS (256 + 128 + 24)
 #define RV_MAX_CANDIDATES 768
 
 struct riscv_decoder {
