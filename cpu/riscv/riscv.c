@@ -250,6 +250,7 @@ struct cpu *riscv_cpu_new(const struct riscv_cpu_config *cfg, GError **error)
     rv->variant = cfg->variant;
     rv->time_hz = cfg->time_hz;
     riscv_csr_init(rv);
+    riscv_decoder_init(&rv->decoder, rv->ext, rv->xlen);
     clock_register(cfg->clock, &rv->s.stimer, stimer_expired, rv);
     reset(cpu);
     return cpu;
