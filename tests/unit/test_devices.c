@@ -1,0 +1,785 @@
+// SPDX-License-Identifier: MIT
+// test: timeout=900
+//
+// What holds for every class in hw/devices.def, on a bare bus, with no code for any one of them: its tables
+// describe all of its state and nothing else; reset is the power-on state; what was saved and loaded, into
+// another machine, goes on exactly like the original; and no accesses, no input and no damaged snapshot make
+// it assert or touch memory that is not its own.
+//
+// A storm is a sequence of random accesses, times and inputs that depends on its seed and on what the device
+// answers alone. It leans to what devices care about: registers that answered, sparse offsets, values that
+// are small, have few bits set or point into RAM.
+#include <criterion/alloc.h>
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <fcntl.h>
+#include <libfdt.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backend/block.h"
+#include "backend/chardev_open.h"
+#include "base/bits.h"
+#include "hw/device.h"
+#include "hw/devtree.h"
+
+#define BASE     UINT64_C(0x10000000)
+#define RAM_BASE UINT64_C(0x80000000)
+
+enum {
+    RAM_SIZE = 1 << 20,
+    NR_IRQS = 4,
+    NR_INPUTS = 4, // driven are 1 .. NR_INPUTS - 1, which whoever has inputs has
+    STORM_STEPS = 20000,
+    NR_KNOWN = 16, // offsets that a storm remembers
+    DISK_SIZE = 1 << 20,
+};
+
+// --- One machine around one device ---
+
+// A back end with what the test needs of it.
+struct backend {
+    enum prop_kind kind;
+    union {
+        struct chardev *chr;
+        struct block *blk;
+    };
+    int peer; // the other end of a chardev, or -1
+};
+
+struct rig {
+    struct mem *mem;
+    struct clock *clk;
+    struct door *door;
+    struct poller *poller;
+    struct device_env env;
+    struct device *dev;
+    GArray *backends; // of struct backend
+    bool level[NR_IRQS];
+    unsigned ends; // power-offs and resets asked for
+};
+
+static void end_shutdown(void *opaque, int exit_code)
+{
+    (void)exit_code;
+    ((struct rig *)opaque)->ends++;
+}
+
+static void end_reset(void *opaque)
+{
+    ((struct rig *)opaque)->ends++;
+}
+
+static void irq_changed(void *opaque, unsigned n, bool level)
+{
+    struct rig *rig = opaque;
+    cr_assert_lt(n, NR_IRQS);
+    rig->level[n] = level;
+}
+
+static void *open_chardev(struct rig *rig, struct backend *b)
+{
+    int fds[2];
+    GError *error = NULL;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    g_autofree char *spec = g_strdup_printf("socket,id=chr,fd=%d", fds[1]);
+    b->peer = fds[0];
+    b->chr = chardev_open(options_parse("-chardev", spec, "backend"), rig->poller, &error);
+    cr_assert(b->chr, "%s", error ? error->message : "");
+    return b->chr;
+}
+
+// A device whose size is a property wants an image of that size.
+static uint64_t disk_size(const struct device_class *cls)
+{
+    for (const struct device_prop *p = cls->props; p->name; p++) {
+        if (!strcmp(p->name, "size") && p->kind == PROP_U64)
+            return p->def;
+    }
+    return DISK_SIZE;
+}
+
+// The file is gone as soon as it is open, so that nothing is left behind by a crash.
+static void *open_block(const struct device_class *cls, struct backend *b)
+{
+    GError *error = NULL;
+    g_autofree char *path = NULL;
+    int fd = g_file_open_tmp("ferry-disk-XXXXXX", &path, NULL);
+    cr_assert(fd >= 0 && !ftruncate(fd, (off_t)disk_size(cls)));
+    close(fd);
+    b->blk = block_open(&(struct block_options){.file = path, .format = "raw"}, &error);
+    cr_assert(b->blk, "%s", error ? error->message : "");
+    unlink(path);
+    return b->blk;
+}
+
+static void open_backends(struct rig *rig, struct device *dev)
+{
+    for (const struct device_prop *p = dev->cls->props; p && p->name; p++) {
+        struct backend b = {.kind = p->kind, .peer = -1};
+        if (p->kind == PROP_CHARDEV)
+            device_set_ptr(dev, p->name, open_chardev(rig, &b));
+        else if (p->kind == PROP_BLOCK)
+            device_set_ptr(dev, p->name, open_block(dev->cls, &b));
+        else
+            continue;
+        g_array_append_val(rig->backends, b);
+    }
+}
+
+static void close_backend(void *opaque)
+{
+    struct backend *b = opaque;
+    if (b->kind == PROP_CHARDEV)
+        chardev_close(b->chr);
+    else if (b->kind == PROP_BLOCK)
+        block_close(b->blk);
+    if (b->peer >= 0)
+        close(b->peer);
+}
+
+// A machine with the device in it, not yet initialised.
+static struct rig *rig_make(const struct device_class *cls)
+{
+    struct rig *rig = g_new0(struct rig, 1);
+    rig->mem = mem_new();
+    rig->clk = clock_new();
+    rig->door = door_new(1);
+    rig->poller = poller_new();
+    rig->backends = g_array_new(FALSE, FALSE, sizeof(struct backend));
+    g_array_set_clear_func(rig->backends, close_backend);
+    door_set_epoch(rig->door, UINT64_C(1700000000) * NS_PER_S);
+    cr_assert(mem_add_ram(rig->mem, "ram", RAM_BASE, RAM_SIZE, NULL));
+    rig->env = (struct device_env){
+        .mem = rig->mem,
+        .clock = rig->clk,
+        .door = rig->door,
+        .machine = "rig",
+        .shutdown = end_shutdown,
+        .reset = end_reset,
+        .opaque = rig,
+    };
+    rig->dev = device_new(cls, &rig->env, "dut", BASE, NR_IRQS);
+    for (unsigned i = 0; i < NR_IRQS; i++)
+        device_connect(rig->dev, i, irq_changed, rig, i);
+    open_backends(rig, rig->dev);
+    return rig;
+}
+
+static void rig_free(struct rig *rig)
+{
+    const char *name = rig->dev->cls->name;
+    device_free(rig->dev);
+    cr_assert_eq(rig->clk->timers->len, 0, "%s: leaves a timer behind", name);
+    for (unsigned i = 0; i < rig->backends->len; i++) {
+        struct backend *b = &g_array_index(rig->backends, struct backend, i);
+        cr_assert(b->kind != PROP_CHARDEV || !chardev_front_count(b->chr),
+                  "%s: leaves itself connected", name);
+    }
+    g_array_free(rig->backends, TRUE);
+    poller_free(rig->poller);
+    door_free(rig->door);
+    clock_free(rig->clk);
+    mem_free(rig->mem);
+    g_free(rig);
+}
+
+static struct rig *rig_new(const struct device_class *cls)
+{
+    GError *error = NULL;
+    struct rig *rig = rig_make(cls);
+    cr_assert(device_init(rig->dev, &error), "%s: %s", cls->name, error ? error->message : "");
+    device_reset(rig->dev);
+    return rig;
+}
+
+static GByteArray *rig_save(struct rig *rig)
+{
+    GByteArray *saved = g_byte_array_new();
+    state_save(rig->dev->cls->state, rig->dev, saved);
+    return saved;
+}
+
+// FALSE if the state is refused; then nothing has changed.
+static bool rig_load(struct rig *rig, const GByteArray *saved)
+{
+    const uint8_t *data = saved->data;
+    size_t len = saved->len;
+    if (!state_load(rig->dev->cls->state, rig->dev, "dut", &data, &len, NULL))
+        return false;
+    cr_assert_eq(len, 0);
+    if (rig->dev->cls->loaded)
+        rig->dev->cls->loaded(rig->dev);
+    return true;
+}
+
+static void expect_same_state(const char *when, struct rig *a, struct rig *b)
+{
+    const struct device_class *cls = a->dev->cls;
+    g_autofree char *name = state_diff(cls->state, a->dev, b->dev);
+    cr_assert_null(name, "%s, %s: %s differs", cls->name, when, name);
+    for (unsigned i = 0; i < NR_IRQS; i++)
+        cr_assert_eq(a->level[i], b->level[i], "%s, %s: output %u differs", cls->name, when, i);
+}
+
+static void copy_block(struct block *from, struct block *to)
+{
+    enum { CHUNK = 1 << 16 };
+    g_autofree uint8_t *buf = g_malloc(CHUNK);
+    for (uint64_t at = 0; at < block_size(from); at += CHUNK) {
+        cr_assert_eq(block_read(from, at, buf, CHUNK), 0);
+        if (buf[0] || memcmp(buf, buf + 1, CHUNK - 1))
+            cr_assert_eq(block_write(to, at, buf, CHUNK), 0);
+    }
+}
+
+static void copy_memory(struct mem *from, struct mem *to)
+{
+    struct mem_region *r;
+    for (unsigned i = 0; (r = mem_region_at(from, i)); i++) {
+        if (r->kind != MEM_IO)
+            cr_assert_eq(mem_load(to, r->base, r->host, r->size), MEM_OK);
+    }
+}
+
+// All that a snapshot has besides the device: memory, time, the door, disks.
+static void rig_copy_surroundings(struct rig *from, struct rig *to)
+{
+    GByteArray *door = g_byte_array_new();
+    state_save(door_state_fields, door_state(from->door), door);
+    const uint8_t *data = door->data;
+    size_t len = door->len;
+    cr_assert(state_load(door_state_fields, door_state(to->door), "door", &data, &len, NULL));
+    g_byte_array_free(door, TRUE);
+    to->clk->base_ns = from->clk->base_ns;
+    copy_memory(from->mem, to->mem);
+    for (unsigned i = 0; i < from->backends->len; i++) {
+        struct backend *b = &g_array_index(from->backends, struct backend, i);
+        if (b->kind == PROP_BLOCK)
+            copy_block(b->blk, g_array_index(to->backends, struct backend, i).blk);
+    }
+}
+
+// --- Storms ---
+
+struct storm {
+    struct rig *rig;
+    uint64_t random;         // the generator
+    uint64_t seen;           // hash of all answers
+    bool host_input;         // back ends have something to say, too
+    paddr_t known[NR_KNOWN]; // registers that answered
+    paddr_t last;
+};
+
+static uint64_t any(struct storm *s)
+{
+    s->random += UINT64_C(0x9e3779b97f4a7c15);
+    return hash_bytes(&s->random, 8, 0);
+}
+
+static uint64_t below(struct storm *s, uint64_t n)
+{
+    return any(s) % n;
+}
+
+static uint64_t sparse(struct storm *s)
+{
+    return any(s) & any(s) & any(s) & any(s);
+}
+
+static paddr_t some_ram(struct storm *s)
+{
+    return RAM_BASE + (below(s, RAM_SIZE) & ~UINT64_C(7)) % (below(s, 2) ? RAM_SIZE : 0x4000);
+}
+
+static uint64_t some_value(struct storm *s)
+{
+    uint64_t one;
+    switch (below(s, 10)) {
+    case 0:
+        return any(s);
+    case 1:
+        return UINT64_MAX << below(s, 64);
+    case 2:
+    case 3:
+        return sparse(s);
+    case 4:
+        return BIT(below(s, 64));
+    case 5:
+        return some_ram(s);
+    case 6:
+        one = some_ram(s);
+        return below(s, 2) ? one >> PAGE_BITS : __builtin_bswap64(one);
+    default:
+        return below(s, 32);
+    }
+}
+
+// One of the device's regions, in a map that has at least one besides RAM.
+static struct mem_region *some_region(struct storm *s)
+{
+    unsigned n = 0;
+    while (mem_region_at(s->rig->mem, n))
+        n++;
+    for (;;) {
+        struct mem_region *r = mem_region_at(s->rig->mem, (unsigned)below(s, n));
+        if (r->base != RAM_BASE)
+            return r;
+    }
+}
+
+static paddr_t some_register(struct storm *s)
+{
+    const struct mem_region *r = some_region(s);
+    switch (below(s, 8)) {
+    case 0:
+        return r->base + below(s, r->size);
+    case 1:
+        return r->base + sparse(s) % r->size;
+    case 2:
+        return r->base + (BIT(below(s, 26)) + 4 * below(s, 4)) % r->size;
+    case 3:
+        return s->last + 4 * below(s, 3);
+    case 4:
+    case 5:
+        return s->known[below(s, NR_KNOWN)];
+    default:
+        return r->base + 4 * below(s, MIN(r->size / 4 + 1, 64));
+    }
+}
+
+static void note(struct storm *s, uint64_t value)
+{
+    s->seen = hash_bytes(&value, 8, s->seen);
+}
+
+static void do_read(struct storm *s)
+{
+    uint64_t value = 0;
+    unsigned size = 1u << below(s, 4);
+    paddr_t addr = some_register(s);
+    enum mem_status status = mem_read(s->rig->mem, addr, size, &value);
+    note(s, status);
+    if (status == MEM_OK) {
+        cr_assert(size == 8 || !(value >> (8 * size)));
+        note(s, value);
+        if (value)
+            s->known[below(s, NR_KNOWN)] = addr;
+    }
+    s->last = addr;
+}
+
+static void do_write(struct storm *s)
+{
+    unsigned size = 1u << below(s, 4);
+    paddr_t addr = some_register(s);
+    uint64_t value = bits_get(some_value(s), 0, 8 * size);
+    enum mem_status status = mem_write(s->rig->mem, addr, size, value);
+    note(s, status);
+    if (status == MEM_OK && value && !below(s, 4))
+        s->known[below(s, NR_KNOWN)] = addr;
+    s->last = addr;
+}
+
+static void do_time(struct storm *s)
+{
+    struct clock *clk = s->rig->clk;
+    uint64_t next = clock_next(clk);
+    if (below(s, 2) && next != CLOCK_NEVER && next > clk->base_ns)
+        clk->base_ns = next - below(s, 2);
+    else
+        clk->base_ns += below(s, UINT64_C(1) << below(s, 36));
+    note(s, next);
+    clock_run_due(clk);
+}
+
+static void do_input_line(struct storm *s)
+{
+    struct device *dev = s->rig->dev;
+    unsigned n = 1 + (unsigned)below(s, NR_INPUTS - 1);
+    bool level = below(s, 2);
+    if (dev->irq_in)
+        dev->irq_in(dev, n, level);
+}
+
+static void do_ram(struct storm *s)
+{
+    cr_assert_eq(mem_write(s->rig->mem, some_ram(s), 8, some_value(s)), MEM_OK);
+}
+
+static void do_host(struct storm *s)
+{
+    for (unsigned i = 0; i < s->rig->backends->len; i++) {
+        struct backend *b = &g_array_index(s->rig->backends, struct backend, i);
+        uint8_t buf[64];
+        uint64_t text[4] = {any(s), any(s), any(s), any(s)};
+        if (b->peer < 0)
+            continue;
+        while (read(b->peer, buf, sizeof(buf)) > 0)
+            ; // what the guest printed
+        ssize_t n = write(b->peer, text, 1 + below(s, sizeof(text)));
+        cr_assert(n != 0); // -1 when the guest has not taken its input for long
+    }
+    poller_wait(s->rig->poller, 0);
+}
+
+static void do_step(struct storm *s)
+{
+    unsigned what = (unsigned)below(s, 100);
+    if (what < 40)
+        do_read(s);
+    else if (what < 82)
+        do_write(s);
+    else if (what < 88)
+        do_time(s);
+    else if (what < 92)
+        do_input_line(s);
+    else if (what < 97)
+        do_ram(s);
+    else if (s->host_input)
+        do_host(s);
+    for (unsigned i = 0; i < NR_IRQS; i++)
+        note(s, s->rig->level[i]);
+}
+
+static void storm_begin(struct storm *s, struct rig *rig, uint64_t seed, bool host_input)
+{
+    *s = (struct storm){.rig = rig, .random = seed, .host_input = host_input, .last = BASE};
+    for (unsigned i = 0; i < NR_KNOWN; i++)
+        s->known[i] = BASE + 4 * i;
+}
+
+static bool has_registers(struct rig *rig)
+{
+    return mem_region_at(rig->mem, 1) != NULL;
+}
+
+// A hash of all that the device let see.
+static uint64_t storm(struct rig *rig, uint64_t seed, unsigned steps, bool host_input)
+{
+    struct storm s;
+    storm_begin(&s, rig, seed, host_input);
+    for (unsigned i = 0; i < steps && has_registers(rig); i++)
+        do_step(&s);
+    note(&s, rig->ends);
+    note(&s, mem_hash(rig->mem, 0));
+    return s.seen;
+}
+
+// Ends when an output is high, if it ever is.
+static void storm_to_output(struct rig *rig, uint64_t seed, unsigned steps)
+{
+    struct storm s;
+    bool high = false;
+    storm_begin(&s, rig, seed, true);
+    while (steps-- && !high && has_registers(rig)) {
+        do_step(&s);
+        for (unsigned i = 0; i < NR_IRQS; i++)
+            high |= rig->level[i];
+    }
+}
+
+static void lower_inputs(struct rig *rig)
+{
+    for (unsigned i = 1; i < NR_INPUTS && rig->dev->irq_in; i++)
+        rig->dev->irq_in(rig->dev, i, false);
+}
+
+// --- What the tables say ---
+
+// Alignment of a table's struct, as far as its described fields tell.
+static uint32_t table_align(const struct state_field *fields)
+{
+    uint32_t align = 1;
+    for (const struct state_field *f = fields; f->name; f++) {
+        uint32_t a = f->kind == STATE_STRUCT  ? table_align(f->sub)
+                     : f->kind == STATE_BYTES ? 1
+                                              : f->size;
+        align = MAX(align, a);
+    }
+    return align;
+}
+
+// The alignment that the described byte at `offset` needs as the start of a field, or 1.
+static uint32_t align_at(const struct state_field *fields, uint32_t base, uint32_t offset)
+{
+    uint32_t align = 1;
+    for (const struct state_field *f = fields; f->name; f++) {
+        for (uint32_t i = 0; i < f->count; i++) {
+            uint32_t at = base + f->offset + i * f->size;
+            if (f->kind == STATE_STRUCT) {
+                align = MAX(align, align_at(f->sub, at, offset));
+                if (at == offset)
+                    align = MAX(align, table_align(f->sub));
+            } else if (f->kind != STATE_BYTES && at == offset) {
+                align = MAX(align, f->size);
+            }
+        }
+    }
+    return align;
+}
+
+// [from, to) is not described: is it what the compiler leaves before a field that starts at `to`, or at the
+// end of a struct?
+static bool is_padding(const struct device_class *cls, uint32_t from, uint32_t to)
+{
+    bool at_end = to == cls->state_offset + cls->state_size;
+    uint32_t align = at_end ? table_align(cls->state) : align_at(cls->state, 0, to);
+    return align_up(from, align) == to;
+}
+
+static uint8_t *coverage(const struct device_class *cls)
+{
+    uint8_t *mask = g_malloc0(cls->size);
+    state_coverage(cls->state, mask);
+    return mask;
+}
+
+static void check_state_table(const struct device_class *cls)
+{
+    g_autofree uint8_t *mask = coverage(cls);
+    uint32_t end = cls->state_offset + cls->state_size;
+    cr_assert_leq(end, cls->size);
+    for (uint32_t i = 0; i < cls->size; i++)
+        cr_assert(!mask[i] || (i >= cls->state_offset && i < end),
+                  "%s: byte %u of the device is wiring, but described as state", cls->name, i);
+    for (uint32_t from = cls->state_offset, to; from < end; from = to + 1) {
+        for (to = from; to < end && !mask[to]; to++)
+            ;
+        cr_assert(from == to || is_padding(cls, from, to),
+                  "%s: bytes %u to %u of its state are not described", cls->name,
+                  from - cls->state_offset, to - 1 - cls->state_offset);
+    }
+}
+
+// No byte is described twice, so the described bytes are as many as those saved.
+static void check_saved_size(const struct device_class *cls)
+{
+    g_autofree uint8_t *mask = coverage(cls);
+    struct rig *rig = rig_new(cls);
+    GByteArray *saved = rig_save(rig);
+    size_t described = 0;
+    for (size_t i = 0; i < cls->size; i++)
+        described += mask[i];
+    cr_assert_eq(saved->len, described, "%s: a byte of its state is described twice", cls->name);
+    g_byte_array_free(saved, TRUE);
+    rig_free(rig);
+}
+
+static void check_prop(const struct device_class *cls, const struct device_prop *p)
+{
+    size_t size = p->kind == PROP_BOOL ? sizeof(bool) : p->kind == PROP_U32 ? 4 : 8;
+    cr_assert(p->offset >= sizeof(struct device) && p->offset + size <= cls->size,
+              "%s.%s lies outside of the device", cls->name, p->name);
+    cr_assert(p->help && *p->help, "%s.%s has no help", cls->name, p->name);
+    uint32_t state_end = cls->state_offset + cls->state_size;
+    cr_assert(p->offset >= state_end || p->offset + size <= cls->state_offset,
+              "%s.%s is wiring, but lies in the state", cls->name, p->name);
+    for (const struct device_prop *q = cls->props; q != p; q++)
+        cr_assert(strcmp(p->name, q->name), "%s has two properties '%s'", cls->name, p->name);
+}
+
+Test(devices, have_names_of_their_own)
+{
+    const struct device_class *cls;
+    unsigned n;
+    for (n = 0; (cls = device_class_at(n)); n++) {
+        cr_assert_eq(device_class_find(cls->name), cls, "two classes are named '%s'", cls->name);
+        cr_assert(cls->desc && *cls->desc, "%s has no description", cls->name);
+        cr_assert_geq(cls->size, sizeof(struct device));
+    }
+    cr_assert_gt(n, 0);
+    cr_assert_null(device_class_find("no such device"));
+}
+
+// --- One test for each class ---
+
+struct param {
+    unsigned index;
+};
+
+static void free_params(struct criterion_test_params *params)
+{
+    cr_free(params->params);
+}
+
+static struct criterion_test_params all_classes(void)
+{
+    unsigned n = 0;
+    while (device_class_at(n))
+        n++;
+    struct param *params = cr_calloc(n, sizeof(*params));
+    for (unsigned i = 0; i < n; i++)
+        params[i].index = i;
+    return cr_make_param_array(struct param, params, n, free_params);
+}
+
+#define EACH_CLASS(name)                                   \
+    static void name##_of(const struct device_class *cls); \
+    ParameterizedTestParameters(devices, name)             \
+    {                                                      \
+        return all_classes();                              \
+    }                                                      \
+    ParameterizedTest(struct param *p, devices, name)      \
+    {                                                      \
+        name##_of(device_class_at(p->index));              \
+    }                                                      \
+    static void name##_of(const struct device_class *cls)
+
+EACH_CLASS(tables)
+{
+    check_state_table(cls);
+    check_saved_size(cls);
+    for (const struct device_prop *p = cls->props; p && p->name; p++)
+        check_prop(cls, p);
+}
+
+// Reset twice is reset once, and a device with a past is like a new one after it.
+EACH_CLASS(reset)
+{
+    struct rig *old = rig_new(cls), *new = rig_new(cls);
+    expect_same_state("made twice", old, new);
+    storm(old, 1, STORM_STEPS, true);
+    lower_inputs(old);
+    rig_copy_surroundings(old, new);
+    device_reset(old->dev);
+    uint64_t once = state_hash(cls->state, old->dev, 0);
+    device_reset(old->dev);
+    cr_assert_eq(state_hash(cls->state, old->dev, 0), once, "%s: a second reset changes the state",
+                 cls->name);
+    device_reset(new->dev);
+    expect_same_state("after reset", old, new);
+    old->ends = new->ends;
+    cr_assert_eq(storm(old, 2, STORM_STEPS, false), storm(new, 2, STORM_STEPS, false),
+                 "%s: after reset it is not like a new one", cls->name);
+    rig_free(old);
+    rig_free(new);
+}
+
+// What is loaded is what was saved, and the copy behaves like the original from then on: so nothing that
+// matters lives outside of the state.
+EACH_CLASS(save_and_load)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct rig *a = rig_new(cls), *b = rig_new(cls);
+        storm(a, seed, STORM_STEPS / 8, true);
+        if (seed & 1)
+            storm_to_output(a, seed + 50, STORM_STEPS);
+        GByteArray *saved = rig_save(a);
+        rig_copy_surroundings(a, b);
+        cr_assert(rig_load(b, saved), "%s: refuses its own state", cls->name);
+        expect_same_state("loaded", a, b);
+        a->ends = b->ends;
+        uint64_t seen = storm(a, seed + 100, STORM_STEPS / 8, false);
+        cr_assert_eq(seen, storm(b, seed + 100, STORM_STEPS / 8, false),
+                     "%s: goes on differently from what was loaded (seed %u)", cls->name,
+                     (unsigned)seed);
+        expect_same_state("some time after loading", a, b);
+        g_byte_array_free(saved, TRUE);
+        rig_free(a);
+        rig_free(b);
+    }
+}
+
+// A field that was forgotten where padding could be is found by its changing.
+EACH_CLASS(padding_never_changes)
+{
+    g_autofree uint8_t *mask = coverage(cls);
+    struct rig *rig = rig_new(cls);
+    g_autofree uint8_t *before = g_memdup2(rig->dev, cls->size);
+    storm(rig, 3, STORM_STEPS, true);
+    const uint8_t *after = (const uint8_t *)rig->dev;
+    for (uint32_t i = cls->state_offset; i < cls->state_offset + cls->state_size; i++)
+        cr_assert(mask[i] || before[i] == after[i],
+                  "%s: byte %u of its state is used, but not "
+                  "described",
+                  cls->name, i - cls->state_offset);
+    rig_free(rig);
+}
+
+EACH_CLASS(storms)
+{
+    cr_assert(log_set_file("/dev/null", NULL));
+    log_mask = LOG_GUEST | LOG_UNIMP;
+    for (uint64_t seed = 1000; seed < 1006; seed++) {
+        struct rig *rig = rig_new(cls);
+        storm(rig, seed, STORM_STEPS, true);
+        rig_free(rig);
+    }
+}
+
+// A snapshot file may say anything. What it says may be refused; else the guest sees nonsense, no more.
+EACH_CLASS(damaged_state)
+{
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct rig *rig = rig_new(cls);
+        struct storm s = {.rig = rig, .random = seed};
+        storm(rig, seed, STORM_STEPS / 40, false);
+        GByteArray *saved = rig_save(rig);
+        unsigned hits = saved->len ? 1u << below(&s, 8) : 0;
+        for (unsigned i = 0; i < hits; i++)
+            saved->data[below(&s, saved->len)] = (uint8_t)some_value(&s);
+        rig_load(rig, saved);
+        storm(rig, seed + 1, STORM_STEPS / 40, true);
+        g_byte_array_free(saved, TRUE);
+        rig_free(rig);
+    }
+}
+
+// Without the back ends that it can have; and where its registers can't go.
+EACH_CLASS(without_backends)
+{
+    struct rig *rig = rig_make(cls);
+    GError *error = NULL;
+    for (const struct device_prop *p = cls->props; p && p->name; p++) {
+        if (p->kind >= PROP_CHARDEV)
+            device_set_ptr(rig->dev, p->name, NULL);
+    }
+    if (device_init(rig->dev, &error)) {
+        device_reset(rig->dev);
+        storm(rig, 5, STORM_STEPS, false);
+    } else {
+        cr_assert(error && *error->message, "%s: fails without saying why", cls->name);
+        g_error_free(error);
+    }
+    rig_free(rig);
+}
+
+EACH_CLASS(no_room)
+{
+    struct rig *rig = rig_make(cls);
+    GError *error = NULL;
+    rig->dev->base = RAM_BASE;
+    if (!device_init(rig->dev, &error)) {
+        cr_assert(strstr(error->message, "dut") && strstr(error->message, "ram"), "%s: %s",
+                  cls->name, error->message);
+        g_error_free(error);
+    } else {
+        cr_assert_null(mem_region_at(rig->mem, 1), "%s: ignores its base", cls->name);
+    }
+    rig_free(rig);
+}
+
+// Its node of the device tree is well-formed, has what it is compatible with, and comes from its wiring.
+EACH_CLASS(device_tree)
+{
+    if (!cls->fdt)
+        return;
+    struct rig *rig = rig_new(cls);
+    struct devtree *dt = devtree_new();
+    size_t size;
+    devtree_u32(dt, "#address-cells", 2);
+    devtree_u32(dt, "#size-cells", 2);
+    devtree_declare(dt, rig); // all outputs go there
+    cls->fdt(rig->dev, dt);
+    g_autofree void *blob = devtree_finish(dt, &size);
+    cr_assert_eq(fdt_check_full(blob, size), 0, "%s: its node is broken", cls->name);
+    int node = fdt_first_subnode(blob, 0), len = 0;
+    cr_assert_geq(node, 0, "%s: wrote no node", cls->name);
+    cr_assert(fdt_getprop(blob, node, "compatible", &len) && len > 0, "%s", cls->name);
+    const char *name = fdt_get_name(blob, node, NULL);
+    g_autofree char *at = g_strdup_printf("@%" G_GINT64_MODIFIER "x", BASE);
+    cr_assert(g_str_has_suffix(name, at), "%s: its node is '%s'", cls->name, name);
+    rig_free(rig);
+}
