@@ -88,23 +88,23 @@ static const struct board *choose_board(const struct cmdline *c, GError **error)
 
 // --- The width ---
 
-// Whether the list of models of a width has this name.
+// Whether a line of the list of models of a width starts with this name.
 static bool has_model(unsigned bits, const char *name)
 {
     char *list = NULL;
-    size_t len;
-    FILE *out = open_memstream(&list, &len);
-    g_autoptr(GString) word = g_string_new(name);
+    size_t size, len = strcspn(name, ",");
+    FILE *out = open_memstream(&list, &size);
     bool found = false;
 
     if (!out)
         return false;
     riscv_cpu_print_help(bits, out);
     fclose(out);
-    g_string_truncate(word, strcspn(name, ","));
-    g_auto(GStrv) words = g_strsplit_set(list, " \t\n", -1);
-    for (char **w = words; *w && !found; w++)
-        found = strcmp(*w, word->str) == 0;
+    g_auto(GStrv) lines = g_strsplit(list, "\n", -1);
+    for (char **line = lines; *line && !found; line++) {
+        const char *word = *line + strspn(*line, " ");
+        found = strcspn(word, " ") == len && g_ascii_strncasecmp(word, name, len) == 0;
+    }
     free(list);
     return found;
 }

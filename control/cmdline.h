@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The command line: what the user typed, taken apart and checked as far as that goes without a machine.
 //
-// One table (control/cmdline.c) has a line for each option: its name, its argument and help as -help prints
+// One table (control/options.def) has an entry for each option: its name, its argument and help as -help prints
 // them, and what handles it. Nothing is opened here: that is control/session.h.
 #ifndef CONTROL_CMDLINE_H
 #define CONTROL_CMDLINE_H
@@ -90,5 +90,11 @@ void cmdline_free(struct cmdline *c);
 void cmdline_print_help(FILE *out);
 // The width in a program's name such as qemu-system-riscv32; 0 if it names none. An unknown guest is an error.
 bool cmdline_program_bits(const char *program, unsigned *bits, GError **error);
+
+// Lists of struct machine_device_opt.
+GPtrArray *cmdline_new_devices(void);
+// Adds a device without properties.
+struct machine_device_opt *cmdline_add_device(GPtrArray *devices, const char *driver,
+                                              const char *id);
 
 #endif

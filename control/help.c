@@ -80,10 +80,13 @@ static bool print_machine(const char *name, GError **error)
 
 static void print_cpus(unsigned bits)
 {
-    if (bits != 64)
-        riscv_cpu_print_help(32, stdout);
-    if (bits != 32)
-        riscv_cpu_print_help(64, stdout);
+    for (unsigned width = 32; width <= 64; width += 32) {
+        if (bits && bits != width)
+            continue;
+        if (!bits)
+            printf("%sriscv%u\n", width == 64 ? "\n" : "", width);
+        riscv_cpu_print_help(width, stdout);
+    }
 }
 
 // "loader" is no class: it puts things into memory, and is gone.

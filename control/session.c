@@ -53,11 +53,9 @@ static struct options *parse_item(const struct cmdline_item *item, const char *i
 // "key=value,..." of a device that an option stands for; the rest are its properties as name, value, NULL.
 static void add_device(struct session *s, const char *driver, ...)
 {
-    struct machine_device_opt *d = g_new0(struct machine_device_opt, 1);
+    struct machine_device_opt *d = cmdline_add_device(s->cfg.devices, driver, NULL);
     va_list args;
 
-    d->driver = g_strdup(driver);
-    d->props = g_ptr_array_new_with_free_func(g_free);
     va_start(args, driver);
     for (const char *name; (name = va_arg(args, const char *));) {
         const char *value = va_arg(args, const char *);
@@ -67,7 +65,6 @@ static void add_device(struct session *s, const char *driver, ...)
         g_ptr_array_add(d->props, g_strdup(value));
     }
     va_end(args);
-    g_ptr_array_add(s->cfg.devices, d);
 }
 
 // --- Character devices ---
@@ -430,11 +427,8 @@ static void add_asked_device(struct session *s, const struct machine_device_opt 
     g_autofree char *buf = NULL;
     const char *driver = resolve_driver(asked->driver, &buf);
     const struct device_class *cls = device_class_find(driver);
-    struct machine_device_opt *d = g_new0(struct machine_device_opt, 1);
+    struct machine_device_opt *d = cmdline_add_device(s->cfg.devices, driver, asked->id);
 
-    d->driver = g_strdup(driver);
-    d->id = g_strdup(asked->id);
-    d->props = g_ptr_array_new_with_free_func(g_free);
     for (unsigned i = 0; i + 1 < asked->props->len; i += 2) {
         const char *name = g_ptr_array_index(asked->props, i);
         bool moved = strcmp(driver, asked->driver) != 0 && strcmp(name, "bus") == 0;
@@ -443,20 +437,9 @@ static void add_asked_device(struct session *s, const struct machine_device_opt 
         g_ptr_array_add(d->props, g_strdup(name));
         g_ptr_array_add(d->props, g_strdup(g_ptr_array_index(asked->props, i + 1)));
     }
-    g_ptr_array_add(s->cfg.devices, d);
 }
 
 // --- The whole ---
-
-static void device_opt_free(void *data)
-{
-    struct machine_device_opt *d = data;
-
-    g_free(d->driver);
-    g_free(d->id);
-    g_ptr_array_unref(d->props);
-    g_free(d);
-}
 
 static void copy_plain(struct machine_config *cfg, const struct cmdline *c)
 {
@@ -494,7 +477,7 @@ struct session *session_new(const struct cmdline *c, GError **error)
     s->netdevs = g_ptr_array_new();
     s->fsdevs = g_ptr_array_new();
     copy_plain(&s->cfg, c);
-    s->cfg.devices = g_ptr_array_new_with_free_func(device_opt_free);
+    s->cfg.devices = cmdline_new_devices();
     s->cfg.chardevs = new_table();
     s->cfg.blocks = new_table();
     s->cfg.netdevs = new_table();
