@@ -47,7 +47,7 @@ static const struct alias aliases[] = {
     {RV_OP_xori, IMM, -1, "not", "d,s"},
     {RV_OP_andi, IMM, 255, "zext.b", "d,s"},
     {RV_OP_sltiu, IMM, 1, "seqz", "d,s"},
-    {RV_OP_add, RS1_0, 0, "mv", "d,t"},
+    {RV_OP_c_mv, 0, 0, "mv", "d,t"},
     {RV_OP_add_uw, RS2_0, 0, "zext.w", "d,s"},
     {RV_OP_sub, RS1_0, 0, "neg", "d,t"},
     {RV_OP_subw, RS1_0, 0, "negw", "d,t"},
@@ -117,10 +117,10 @@ static bool fits(const struct alias *a, const struct riscv_insn *in)
     return (a->when & ~holds) == 0;
 }
 
-static const struct alias *find_alias(unsigned op, const struct riscv_insn *in)
+static const struct alias *find_alias(unsigned base, const struct riscv_insn *in)
 {
     for (unsigned i = 0; i < ARRAY_LEN(aliases); i++)
-        if (aliases[i].op == op && fits(&aliases[i], in))
+        if ((aliases[i].op == base || aliases[i].op == in->id) && fits(&aliases[i], in))
             return &aliases[i];
     return NULL;
 }
@@ -282,13 +282,13 @@ static void put_operand(char c, const struct riscv_insn *in, vaddr_t pc, unsigne
 }
 
 // Whether an operand goes without saying.
-static bool silent(char c, const struct riscv_insn *in, bool canonical)
+static bool silent(char c, const struct riscv_insn *in)
 {
     switch (c) {
     case 'k':
         return in->imm == 0;
     case 'm':
-        return !canonical && in->rm == 7;
+        return in->rm == 7;
     case 'n':
         return in->rm == 0;
     default:
@@ -297,11 +297,11 @@ static bool silent(char c, const struct riscv_insn *in, bool canonical)
 }
 
 static void put_operands(const char *operands, const struct riscv_insn *in, vaddr_t pc,
-                         unsigned xlen, bool canonical, GString *out)
+                         unsigned xlen, GString *out)
 {
     char separator = ' ';
     for (const char *p = operands; *p; p++) {
-        if (*p == ',' || silent(*p, in, canonical))
+        if (*p == ',' || silent(*p, in))
             continue;
         g_string_append_c(out, separator);
         put_operand(*p, in, pc, xlen, out);
@@ -323,7 +323,7 @@ static void put_insn(const struct riscv_insn *in, vaddr_t pc, unsigned xlen, boo
     if (!*operands)
         return;
     size_t name_end = out->len;
-    put_operands(operands, in, pc, xlen, canonical, out);
+    put_operands(operands, in, pc, xlen, out);
     if (out->len == name_end)
         return;
     while (name_end < start + 7) { // operands in a column

@@ -7,8 +7,8 @@
 
 #include "cpu/riscv/decode.h"
 
-// Appends the text. canonical: the line's own mnemonic and all operands, no aliases and no rewriting of
-// 16-bit instructions as long ones.
+// Appends the text. canonical: the line's own mnemonic and operands, no aliases and no rewriting of 16-bit
+// instructions as long ones.
 void riscv_disas_insn(const struct riscv_decoder *d, vaddr_t pc, uint32_t bits, bool canonical,
                       GString *out);
 
