@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Loads executables: recognises a file's format, checks what it says about itself, and stores it.
 //
-// Every format is first parsed into a `struct plan` (pieces of the file and where they go), then the plan
+// Every format is first parsed into a `struct loader_plan` (pieces of the file and where they go), then the plan
 // is checked as a whole, then carried out: a file that is refused has changed nothing.
 //
-// ELF: System V ABI, gABI 4.1; the Image: Documentation/arch/riscv/boot-image-header.rst of Linux;
+// ELF: machine/loader_elf.c; the Image: Documentation/arch/riscv/boot-image-header.rst of Linux;
 // compressed EFI images: drivers/firmware/efi/libstub/zboot-header.S there; uImage: U-Boot's
 // include/image.h.
 #include "machine/loader.h"
 
 #include <assert.h>
-#include <elf.h>
 #include <inttypes.h>
 #include <zlib.h>
 
@@ -18,276 +17,6 @@
 #include "base/log.h"
 #include "machine/loader_file.h"
 #include "machine/machine.h"
-
-#define PROBE_LIMIT (UINT64_C(1) << 30) // of what a compressed file unpacks to
-
-// A piece of the file that goes to memory, followed by zeros up to mem_len.
-struct piece {
-    paddr_t addr;
-    size_t offset, file_len;
-    uint64_t mem_len;
-};
-
-struct plan {
-    struct loader_image image;
-    GArray *pieces; // of struct piece
-    uint32_t uimage_type;
-};
-
-// --- ELF ---
-
-// Where the two classes keep the same fields. `p` fields are of program headers, `s` of section headers.
-struct elf_class {
-    unsigned bits, word; // word: size of addresses and offsets
-    size_t ehdr_size, phdr_size, shdr_size, sym_size;
-    size_t entry, phoff, shoff, phentsize, phnum, shentsize, shnum;
-    size_t p_offset, p_vaddr, p_paddr, p_filesz, p_memsz;
-    size_t s_type, s_link, s_offset, s_size;
-    size_t sym_name, sym_shndx, sym_value;
-};
-
-#define ELF_CLASS(N)                                                                              \
-    {                                                                                             \
-        .bits = N, .word = N / 8, .ehdr_size = sizeof(Elf##N##_Ehdr),                             \
-        .phdr_size = sizeof(Elf##N##_Phdr), .shdr_size = sizeof(Elf##N##_Shdr),                   \
-        .sym_size = sizeof(Elf##N##_Sym), .entry = offsetof(Elf##N##_Ehdr, e_entry),              \
-        .phoff = offsetof(Elf##N##_Ehdr, e_phoff), .shoff = offsetof(Elf##N##_Ehdr, e_shoff),     \
-        .phentsize = offsetof(Elf##N##_Ehdr, e_phentsize),                                        \
-        .phnum = offsetof(Elf##N##_Ehdr, e_phnum),                                                \
-        .shentsize = offsetof(Elf##N##_Ehdr, e_shentsize),                                        \
-        .shnum = offsetof(Elf##N##_Ehdr, e_shnum), .p_offset = offsetof(Elf##N##_Phdr, p_offset), \
-        .p_vaddr = offsetof(Elf##N##_Phdr, p_vaddr), .p_paddr = offsetof(Elf##N##_Phdr, p_paddr), \
-        .p_filesz = offsetof(Elf##N##_Phdr, p_filesz),                                            \
-        .p_memsz = offsetof(Elf##N##_Phdr, p_memsz), .s_type = offsetof(Elf##N##_Shdr, sh_type),  \
-        .s_link = offsetof(Elf##N##_Shdr, sh_link),                                               \
-        .s_offset = offsetof(Elf##N##_Shdr, sh_offset),                                           \
-        .s_size = offsetof(Elf##N##_Shdr, sh_size), .sym_name = offsetof(Elf##N##_Sym, st_name),  \
-        .sym_shndx = offsetof(Elf##N##_Sym, st_shndx),                                            \
-        .sym_value = offsetof(Elf##N##_Sym, st_value),                                            \
-    }
-
-static const struct elf_class elf32 = ELF_CLASS(32), elf64 = ELF_CLASS(64);
-
-// An ELF file whose header was found to be in order.
-struct elf {
-    const struct loader_file *f;
-    const struct elf_class *c;
-};
-
-static const struct {
-    uint16_t machine;
-    const char *name;
-} elf_machines[] = {
-    {EM_RISCV, "RISC-V"},
-    {EM_X86_64, "x86-64"},
-    {EM_386, "x86"},
-    {EM_AARCH64, "AArch64"},
-    {EM_ARM, "Arm"},
-    {EM_PPC, "PowerPC"},
-    {EM_PPC64, "64-bit PowerPC"},
-    {EM_MIPS, "MIPS"},
-    {EM_SPARC, "SPARC"},
-    {EM_SPARCV9, "64-bit SPARC"},
-    {EM_S390, "s390"},
-    {EM_68K, "68000"},
-    {EM_SH, "SuperH"},
-    {EM_XTENSA, "Xtensa"},
-    {EM_AVR, "AVR"},
-    {EM_MICROBLAZE, "MicroBlaze"},
-    {258, "LoongArch"},
-};
-
-static char *machine_text(uint16_t machine)
-{
-    for (size_t i = 0; i < ARRAY_LEN(elf_machines); i++) {
-        if (elf_machines[i].machine == machine)
-            return g_strdup(elf_machines[i].name);
-    }
-    return g_strdup_printf("machine number %u", machine);
-}
-
-static bool in_file(const struct loader_file *f, uint64_t offset, uint64_t len)
-{
-    return offset <= f->len && len <= f->len - offset;
-}
-
-static uint64_t elf_word(const struct elf *e, size_t at)
-{
-    return load_le(e->f->data + at, e->c->word);
-}
-
-static unsigned elf_half(const struct elf *e, size_t at)
-{
-    return load_le(e->f->data + at, 2);
-}
-
-static bool is_elf(const struct loader_file *f)
-{
-    return f->len >= EI_NIDENT && memcmp(f->data, ELFMAG, SELFMAG) == 0;
-}
-
-// Checks that a table of the file is all there.
-static bool elf_check_table(const struct elf *e, const char *what, uint64_t offset, unsigned count,
-                            unsigned entry_size, size_t want_size, GError **error)
-{
-    if (!count)
-        return true;
-    if (entry_size < want_size || !in_file(e->f, offset, (uint64_t)count * entry_size))
-        return loader_fail(error, e->f->path,
-                           "a damaged or cut-off ELF file (its %s are not inside it)", what);
-    return true;
-}
-
-static bool elf_open(struct elf *e, const struct loader_file *f, GError **error)
-{
-    const struct elf_class *c = f->data[EI_CLASS] == ELFCLASS64 ? &elf64 : &elf32;
-
-    *e = (struct elf){.f = f, .c = c};
-    if (f->data[EI_CLASS] != ELFCLASS64 && f->data[EI_CLASS] != ELFCLASS32)
-        return loader_fail(error, f->path, "an ELF file of unknown class %u", f->data[EI_CLASS]);
-    if (f->data[EI_DATA] != ELFDATA2LSB)
-        return loader_fail(error, f->path, "a big-endian ELF file, expected a little-endian one");
-    if (f->len < c->ehdr_size)
-        return loader_fail(error, f->path, "a cut-off ELF file");
-    unsigned type = elf_half(e, offsetof(Elf64_Ehdr, e_type));
-    if (type != ET_EXEC && type != ET_DYN)
-        return loader_fail(error, f->path, "%s, expected an executable",
-                           type == ET_REL ? "an ELF object file that was not linked yet"
-                                          : "an ELF file that is no program");
-    return elf_check_table(e, "program headers", elf_word(e, c->phoff), elf_half(e, c->phnum),
-                           elf_half(e, c->phentsize), c->phdr_size, error);
-}
-
-// Offset in the file of program header i.
-static size_t elf_phdr(const struct elf *e, unsigned i)
-{
-    return elf_word(e, e->c->phoff) + (size_t)i * elf_half(e, e->c->phentsize);
-}
-
-static bool elf_plan_segment(const struct elf *e, size_t ph, struct plan *plan, GError **error)
-{
-    const struct elf_class *c = e->c;
-    struct piece piece = {
-        .addr = elf_word(e, ph + c->p_paddr),
-        .offset = elf_word(e, ph + c->p_offset),
-        .file_len = elf_word(e, ph + c->p_filesz),
-        .mem_len = elf_word(e, ph + c->p_memsz),
-    };
-    uint64_t vaddr = elf_word(e, ph + c->p_vaddr);
-
-    if (load_le(e->f->data + ph, 4) != PT_LOAD || !piece.mem_len)
-        return true;
-    if (piece.file_len > piece.mem_len || piece.addr + piece.mem_len < piece.addr ||
-        !in_file(e->f, piece.offset, piece.file_len))
-        return loader_fail(error, e->f->path,
-                           "a damaged or cut-off ELF file (the segment for 0x%" PRIx64
-                           " is not inside it)",
-                           piece.addr);
-    // The entry is a virtual address: a kernel that is linked high runs where its segment is loaded.
-    uint64_t entry = elf_word(e, c->entry);
-    if (entry - vaddr < piece.mem_len)
-        plan->image.entry = entry - vaddr + piece.addr;
-    g_array_append_val(plan->pieces, piece);
-    return true;
-}
-
-// The symbol's value, found by name in one symbol table.
-static bool elf_find_in(const struct elf *e, size_t sh, size_t strings_sh, const char *name,
-                        paddr_t *value)
-{
-    const struct elf_class *c = e->c;
-    uint64_t offset = elf_word(e, sh + c->s_offset), size = elf_word(e, sh + c->s_size);
-    uint64_t str = elf_word(e, strings_sh + c->s_offset);
-    uint64_t str_size = elf_word(e, strings_sh + c->s_size);
-    size_t name_size = strlen(name) + 1;
-
-    if (!in_file(e->f, offset, size) || !in_file(e->f, str, str_size))
-        return false;
-    for (uint64_t at = 0; size - at >= c->sym_size; at += c->sym_size) {
-        const uint8_t *sym = e->f->data + offset + at;
-        uint64_t name_at = load_le(sym + c->sym_name, 4);
-        if (name_at >= str_size || str_size - name_at < name_size ||
-            memcmp(e->f->data + str + name_at, name, name_size) != 0)
-            continue;
-        if (load_le(sym + c->sym_shndx, 2) == SHN_UNDEF)
-            continue;
-        *value = load_le(sym + c->sym_value, c->word);
-        return true;
-    }
-    return false;
-}
-
-// A stripped or damaged section table has no symbols; that is no error, the program is loaded without it.
-static bool elf_find_symbol(const struct elf *e, const char *name, paddr_t *value)
-{
-    const struct elf_class *c = e->c;
-    uint64_t table = elf_word(e, c->shoff);
-    unsigned count = elf_half(e, c->shnum), entry_size = elf_half(e, c->shentsize);
-
-    if (!elf_check_table(e, "section headers", table, count, entry_size, c->shdr_size, NULL))
-        return false;
-    for (unsigned i = 0; i < count; i++) {
-        size_t sh = table + (size_t)i * entry_size;
-        unsigned link = load_le(e->f->data + sh + c->s_link, 4);
-        if (load_le(e->f->data + sh + c->s_type, 4) == SHT_SYMTAB && link < count &&
-            elf_find_in(e, sh, table + (size_t)link * entry_size, name, value))
-            return true;
-    }
-    return false;
-}
-
-static bool plan_elf(const struct loader_file *f, struct plan *plan, GError **error)
-{
-    struct elf e;
-
-    if (!elf_open(&e, f, error))
-        return false;
-    plan->image.format = LOADER_ELF;
-    plan->image.bits = e.c->bits;
-    plan->image.machine = elf_half(&e, offsetof(Elf64_Ehdr, e_machine));
-    plan->image.entry = elf_word(&e, e.c->entry);
-    for (unsigned i = 0; i < elf_half(&e, e.c->phnum); i++) {
-        if (!elf_plan_segment(&e, elf_phdr(&e, i), plan, error))
-            return false;
-    }
-    if (!plan->pieces->len)
-        return loader_fail(error, f->path, "an ELF file with nothing to load");
-    plan->image.has_tohost = elf_find_symbol(&e, "tohost", &plan->image.tohost);
-    elf_find_symbol(&e, "fromhost", &plan->image.fromhost);
-    return true;
-}
-
-unsigned loader_elf_bits(const char *path)
-{
-    uint8_t ident[EI_NIDENT];
-    gzFile gz = gzopen(path, "rb"); // which reads plain files, too
-    if (!gz)
-        return 0;
-    bool elf =
-        gzread(gz, ident, sizeof(ident)) == sizeof(ident) && memcmp(ident, ELFMAG, SELFMAG) == 0;
-    gzclose(gz);
-    if (!elf)
-        return 0;
-    return ident[EI_CLASS] == ELFCLASS32 ? 32 : ident[EI_CLASS] == ELFCLASS64 ? 64 : 0;
-}
-
-bool loader_elf_symbol(const char *path, const char *name, paddr_t *value, GError **error)
-{
-    struct loader_file f;
-    struct elf e;
-    bool found = false;
-
-    if (!loader_file_open(&f, path, error))
-        return false;
-    if (loader_file_is_gzip(&f) && !loader_file_unpack(&f, 0, f.len, PROBE_LIMIT, error))
-        return false;
-    if (!is_elf(&f))
-        loader_fail(error, path, "not an ELF file, so it has no symbols");
-    else if (elf_open(&e, &f, error))
-        found = elf_find_symbol(&e, name, value);
-    loader_file_close(&f);
-    return found;
-}
 
 // --- uImage ---
 
@@ -341,14 +70,15 @@ static bool uimage_check(const struct loader_file *f, GError **error)
     return true;
 }
 
-static bool plan_uimage(struct loader_file *f, uint64_t limit, struct plan *plan, GError **error)
+static bool plan_uimage(struct loader_file *f, uint64_t limit, struct loader_plan *plan,
+                        GError **error)
 {
     static const char *const packers[] = {"nothing", "gzip", "bzip2", "lzma", "lzo", "lz4", "zstd"};
 
     if (!uimage_check(f, error))
         return false;
     unsigned packer = f->data[UIMAGE_COMPRESSION];
-    struct piece piece = {
+    struct loader_piece piece = {
         .addr = uimage_word(f, UIMAGE_LOAD),
         .offset = UIMAGE_SIZE,
         .file_len = uimage_word(f, UIMAGE_DATA_SIZE),
@@ -388,7 +118,7 @@ enum {
 
 static bool has_magic(const struct loader_file *f, size_t at, const void *magic, size_t len)
 {
-    return in_file(f, at, len) && memcmp(f->data + at, magic, len) == 0;
+    return loader_in_file(f, at, len) && memcmp(f->data + at, magic, len) == 0;
 }
 
 static bool is_image(const struct loader_file *f)
@@ -408,7 +138,7 @@ static bool unpack_zboot(struct loader_file *f, uint64_t limit, GError **error)
     if (!has_magic(f, ZBOOT_PACKER, "gzip", 5))
         return loader_fail(error, f->path, "a compressed EFI kernel packed by %.8s, expected gzip",
                            f->data + ZBOOT_PACKER);
-    if (!in_file(f, offset, size))
+    if (!loader_in_file(f, offset, size))
         return loader_fail(error, f->path, "a cut-off compressed EFI kernel");
     return loader_file_unpack(f, offset, size, limit, error);
 }
@@ -441,9 +171,9 @@ static bool check_no_stranger(const struct loader_file *f, GError **error)
 }
 
 // Both go to addr 0 here; whoever loads them says where that is.
-static bool plan_plain(const struct loader_file *f, struct plan *plan, GError **error)
+static bool plan_plain(const struct loader_file *f, struct loader_plan *plan, GError **error)
 {
-    struct piece piece = {.file_len = f->len, .mem_len = f->len};
+    struct loader_piece piece = {.file_len = f->len, .mem_len = f->len};
 
     if (!check_no_stranger(f, error))
         return false;
@@ -462,29 +192,30 @@ static uint64_t image_extent(const struct loader_file *f)
 
 // --- Making a plan ---
 
-static void plan_init(struct plan *plan)
+static void plan_init(struct loader_plan *plan)
 {
-    *plan = (struct plan){.pieces = g_array_new(false, false, sizeof(struct piece))};
+    *plan = (struct loader_plan){.pieces = g_array_new(false, false, sizeof(struct loader_piece))};
 }
 
 // Whether the file itself knows where it goes.
-static bool says_where(const struct plan *plan)
+static bool says_where(const struct loader_plan *plan)
 {
     return plan->image.format == LOADER_ELF || plan->image.format == LOADER_UIMAGE;
 }
 
-static void plan_extent(struct plan *plan)
+static void plan_extent(struct loader_plan *plan)
 {
     plan->image.start = UINT64_MAX;
     for (unsigned i = 0; i < plan->pieces->len; i++) {
-        const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
+        const struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
         plan->image.start = MIN(plan->image.start, p->addr);
         plan->image.end = MAX(plan->image.end, p->addr + p->mem_len);
     }
 }
 
 // Unpacks what is packed as a whole, then looks into it.
-static bool plan_file(struct loader_file *f, uint64_t limit, struct plan *plan, GError **error)
+static bool plan_file(struct loader_file *f, uint64_t limit, struct loader_plan *plan,
+                      GError **error)
 {
     bool ok;
 
@@ -492,8 +223,8 @@ static bool plan_file(struct loader_file *f, uint64_t limit, struct plan *plan, 
         return false;
     if (is_zboot(f) && !unpack_zboot(f, limit, error))
         return false;
-    if (is_elf(f))
-        ok = plan_elf(f, plan, error);
+    if (loader_is_elf(f))
+        ok = loader_plan_elf(f, plan, error);
     else if (is_uimage(f))
         ok = plan_uimage(f, limit, plan, error);
     else
@@ -507,12 +238,12 @@ static bool plan_file(struct loader_file *f, uint64_t limit, struct plan *plan, 
 bool loader_probe(const char *path, struct loader_image *info, GError **error)
 {
     struct loader_file f;
-    struct plan plan;
+    struct loader_plan plan;
 
     if (!loader_file_open(&f, path, error))
         return false;
     plan_init(&plan);
-    bool ok = plan_file(&f, PROBE_LIMIT, &plan, error);
+    bool ok = plan_file(&f, LOADER_PROBE_LIMIT, &plan, error);
     *info = plan.image;
     g_array_unref(plan.pieces);
     loader_file_close(&f);
@@ -584,16 +315,16 @@ static void clear(struct mem *mem, paddr_t addr, uint64_t len)
     }
 }
 
-static bool carry_out(struct mem *mem, const struct loader_file *f, const struct plan *plan,
+static bool carry_out(struct mem *mem, const struct loader_file *f, const struct loader_plan *plan,
                       GError **error)
 {
     for (unsigned i = 0; i < plan->pieces->len; i++) {
-        const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
+        const struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
         if (!check_range(mem, f->path, p->addr, p->mem_len, error))
             return false;
     }
     for (unsigned i = 0; i < plan->pieces->len; i++) {
-        const struct piece *p = &g_array_index(plan->pieces, struct piece, i);
+        const struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
         store(mem, p->addr, f->data + p->offset, p->file_len);
         clear(mem, p->addr + p->file_len, p->mem_len - p->file_len);
     }
@@ -606,8 +337,8 @@ static bool check_cpu(const struct loader_target *t, const char *path,
     if (image->format != LOADER_ELF)
         return true;
     if (image->machine != t->machine) {
-        g_autofree char *found = machine_text(image->machine);
-        g_autofree char *expected = machine_text(t->machine);
+        g_autofree char *found = loader_elf_machine_text(image->machine);
+        g_autofree char *expected = loader_elf_machine_text(t->machine);
         return loader_fail(error, path, "an ELF file for %s, expected %s", found, expected);
     }
     if (image->bits != t->bits)
@@ -618,7 +349,7 @@ static bool check_cpu(const struct loader_target *t, const char *path,
 
 // Moves an Image or raw bytes to where they belong.
 static bool place_plain(const struct loader_target *t, const struct loader_file *f, paddr_t addr,
-                        struct plan *plan, GError **error)
+                        struct loader_plan *plan, GError **error)
 {
     struct loader_image *image = &plan->image;
     uint64_t len = f->len;
@@ -629,7 +360,7 @@ static bool place_plain(const struct loader_target *t, const struct loader_file 
         if (!check_range(t->mem, f->path, addr, len, error))
             return false;
     }
-    g_array_index(plan->pieces, struct piece, 0).addr = addr;
+    g_array_index(plan->pieces, struct loader_piece, 0).addr = addr;
     image->start = image->entry = addr;
     image->end = addr + len;
     return true;
@@ -638,7 +369,7 @@ static bool place_plain(const struct loader_target *t, const struct loader_file 
 static bool load_open_file(const struct loader_target *t, struct loader_file *f, paddr_t addr,
                            struct loader_image *image, GError **error)
 {
-    struct plan plan;
+    struct loader_plan plan;
 
     assert(t->bits == 32 || t->bits == 64);
     plan_init(&plan);
@@ -751,7 +482,7 @@ static bool apply_file(const struct loader_target *t, const struct machine_loade
 
     if (!loader_file_open(&f, opt->file, error))
         return false;
-    if (!opt->force_raw && (is_elf(&f) || is_uimage(&f)))
+    if (!opt->force_raw && (loader_is_elf(&f) || is_uimage(&f)))
         ok = load_open_file(t, &f, opt->addr, &image, error);
     else
         ok = store_raw(t->mem, &f, 0, opt->addr, &image, error);

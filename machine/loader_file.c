@@ -141,3 +141,8 @@ bool loader_file_unpack(struct loader_file *f, size_t offset, size_t len, uint64
     }
     return true;
 }
+
+bool loader_in_file(const struct loader_file *f, uint64_t offset, uint64_t len)
+{
+    return offset <= f->len && len <= f->len - offset;
+}
