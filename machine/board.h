@@ -19,9 +19,18 @@ struct board {
     bool (*init)(struct machine *m, GError **error);
     // After each reset of devices and CPUs: loads firmware, kernel, device tree; sets entry registers.
     bool (*load)(struct machine *m, GError **error);
+    // Gives a device of the user's (-device) its place: on the bus named `bus` ("virtio-mmio-bus.3"), or, if
+    // that is NULL, on the next free one of the kind that dev->cls->bus names. Called after init, before the
+    // device's own init. NULL: the board has no buses.
+    bool (*plug)(struct machine *m, struct device *dev, const char *bus, GError **error);
 };
 
 const struct board *board_at(unsigned index); // NULL past the last
 const struct board *board_find(const char *name);
+
+// Checks the names and values of cfg->board_props against the board's props.
+bool board_check_props(const struct machine_config *cfg, GError **error);
+// A property of kind PROP_BOOL, checked before: the user's value, else the table's default.
+bool board_prop_bool(const struct machine_config *cfg, const char *name);
 
 #endif
