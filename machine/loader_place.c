@@ -122,8 +122,9 @@ static void add_dirs(GPtrArray *dirs, const char *list)
     }
 }
 
-// Directories beside the program: PREFIX/bin/ferry is installed, SOURCES/build/ferry is not.
-static void add_own_dirs(GPtrArray *dirs)
+// Directories beside the program: PREFIX/bin/ferry is installed, SOURCES/build/ferry is not, and has the guests
+// of the tests near.
+static void add_own_dirs(GPtrArray *dirs, unsigned bits)
 {
     g_autofree char *exe = g_file_read_link("/proc/self/exe", NULL);
     if (!exe)
@@ -131,7 +132,7 @@ static void add_own_dirs(GPtrArray *dirs)
     g_autofree char *bin = g_path_get_dirname(exe);
     g_autofree char *top = g_path_get_dirname(bin);
     g_ptr_array_add(dirs, g_build_filename(top, "share", "ferry", NULL));
-    g_ptr_array_add(dirs, g_build_filename(top, ".cache", "firmware", NULL));
+    g_ptr_array_add(dirs, g_build_filename(top, ".cache", bits == 32 ? "rv32" : "opensbi", NULL));
 }
 
 static GPtrArray *firmware_dirs(const char *first, unsigned bits)
@@ -140,7 +141,7 @@ static GPtrArray *firmware_dirs(const char *first, unsigned bits)
 
     add_dirs(dirs, first);
     add_dirs(dirs, g_getenv("FERRY_FIRMWARE_PATH"));
-    add_own_dirs(dirs);
+    add_own_dirs(dirs, bits);
     for (size_t i = 0; i < ARRAY_LEN(system_dirs); i++)
         g_ptr_array_add(dirs, g_strdup(system_dirs[i][bits == 64]));
     return dirs;
