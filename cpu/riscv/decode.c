@@ -8,45 +8,66 @@
 
 // A pattern is a string of fixed layout, so that the compiler can turn it into numbers.
 #define P(s, at, bit, c) ((uint32_t)((s)[at] c) << (bit))
-#define PATTERN32(s, c)                                                                            \
-    (P(s, 0, 31, c) | P(s, 1, 30, c) | P(s, 2, 29, c) | P(s, 3, 28, c) | P(s, 4, 27, c) |          \
-     P(s, 5, 26, c) | P(s, 6, 25, c) | P(s, 8, 24, c) | P(s, 9, 23, c) | P(s, 10, 22, c) |         \
-     P(s, 11, 21, c) | P(s, 12, 20, c) | P(s, 14, 19, c) | P(s, 15, 18, c) | P(s, 16, 17, c) |     \
-     P(s, 17, 16, c) | P(s, 18, 15, c) | P(s, 20, 14, c) | P(s, 21, 13, c) | P(s, 22, 12, c) |     \
-     P(s, 24, 11, c) | P(s, 25, 10, c) | P(s, 26, 9, c) | P(s, 27, 8, c) | P(s, 28, 7, c) |        \
-     P(s, 30, 6, c) | P(s, 31, 5, c) | P(s, 32, 4, c) | P(s, 33, 3, c) | P(s, 34, 2, c) |          \
+#define PATTERN32(s, c)                                                                        \
+    (P(s, 0, 31, c) | P(s, 1, 30, c) | P(s, 2, 29, c) | P(s, 3, 28, c) | P(s, 4, 27, c) |      \
+     P(s, 5, 26, c) | P(s, 6, 25, c) | P(s, 8, 24, c) | P(s, 9, 23, c) | P(s, 10, 22, c) |     \
+     P(s, 11, 21, c) | P(s, 12, 20, c) | P(s, 14, 19, c) | P(s, 15, 18, c) | P(s, 16, 17, c) | \
+     P(s, 17, 16, c) | P(s, 18, 15, c) | P(s, 20, 14, c) | P(s, 21, 13, c) | P(s, 22, 12, c) | \
+     P(s, 24, 11, c) | P(s, 25, 10, c) | P(s, 26, 9, c) | P(s, 27, 8, c) | P(s, 28, 7, c) |    \
+     P(s, 30, 6, c) | P(s, 31, 5, c) | P(s, 32, 4, c) | P(s, 33, 3, c) | P(s, 34, 2, c) |      \
      P(s, 35, 1, c) | P(s, 36, 0, c))
-#define PATTERN16(s, c)                                                                            \
-    (P(s, 0, 15, c) | P(s, 1, 14, c) | P(s, 2, 13, c) | P(s, 4, 12, c) | P(s, 6, 11, c) |          \
-     P(s, 7, 10, c) | P(s, 8, 9, c) | P(s, 9, 8, c) | P(s, 10, 7, c) | P(s, 12, 6, c) |            \
-     P(s, 13, 5, c) | P(s, 14, 4, c) | P(s, 15, 3, c) | P(s, 16, 2, c) | P(s, 18, 1, c) |          \
+#define PATTERN16(s, c)                                                                   \
+    (P(s, 0, 15, c) | P(s, 1, 14, c) | P(s, 2, 13, c) | P(s, 4, 12, c) | P(s, 6, 11, c) | \
+     P(s, 7, 10, c) | P(s, 8, 9, c) | P(s, 9, 8, c) | P(s, 10, 7, c) | P(s, 12, 6, c) |   \
+     P(s, 13, 5, c) | P(s, 14, 4, c) | P(s, 15, 3, c) | P(s, 16, 2, c) | P(s, 18, 1, c) | \
      P(s, 19, 0, c))
 
 const struct riscv_opcode riscv_opcodes[RV_NR_OPS] = {
-#define INSN(name, pattern, layout, operands, condition, lift, arg)                                \
-    {#name, operands, PATTERN32(pattern, != '.'), PATTERN32(pattern, == '1'),                      \
-     riscv_lift_##lift, arg, RV_OP_##name, RV_LAYOUT_##layout, 4},
-#define INSN16(name, pattern, layout, operands, condition, lift, arg)                              \
-    {#name, operands, PATTERN16(pattern, != '.'), PATTERN16(pattern, == '1'),                      \
-     riscv_lift_##lift, arg, RV_OP_##name, RV_LAYOUT_##layout, 2},
-#define SHORT16(name, pattern, layout, operands, condition, base)                                  \
-    {#name, operands, PATTERN16(pattern, != '.'), PATTERN16(pattern, == '1'), NULL, 0,             \
-     RV_OP_##base, RV_LAYOUT_##layout, 2},
+#define INSN(name, pattern, layout, operands, condition, lift, arg) \
+    {#name,                                                         \
+     operands,                                                      \
+     PATTERN32(pattern, != '.'),                                    \
+     PATTERN32(pattern, == '1'),                                    \
+     riscv_lift_##lift,                                             \
+     arg,                                                           \
+     RV_OP_##name,                                                  \
+     RV_LAYOUT_##layout,                                            \
+     4},
+#define INSN16(name, pattern, layout, operands, condition, lift, arg) \
+    {#name,                                                           \
+     operands,                                                        \
+     PATTERN16(pattern, != '.'),                                      \
+     PATTERN16(pattern, == '1'),                                      \
+     riscv_lift_##lift,                                               \
+     arg,                                                             \
+     RV_OP_##name,                                                    \
+     RV_LAYOUT_##layout,                                              \
+     2},
+#define SHORT16(name, pattern, layout, operands, condition, base) \
+    {#name,                                                       \
+     operands,                                                    \
+     PATTERN16(pattern, != '.'),                                  \
+     PATTERN16(pattern, == '1'),                                  \
+     NULL,                                                        \
+     0,                                                           \
+     RV_OP_##base,                                                \
+     RV_LAYOUT_##layout,                                          \
+     2},
 #include "cpu/riscv/insns.def"
 };
 
 bool riscv_opcode_enabled(unsigned id, riscv_exts ext, unsigned xlen)
 {
-#define RV32 (xlen == 32)
-#define RV64 (xlen == 64)
+#define RV32   (xlen == 32)
+#define RV64   (xlen == 64)
 #define HAS(e) ((ext >> RV_EXT_##e & 1) != 0)
     switch ((enum riscv_opcode_id)id) {
-#define INSN(name, pattern, layout, operands, condition, lift, arg)                                \
-    case RV_OP_##name:                                                                             \
+#define INSN(name, pattern, layout, operands, condition, lift, arg) \
+    case RV_OP_##name:                                              \
         return condition;
 #define INSN16 INSN
-#define SHORT16(name, pattern, layout, operands, condition, base)                                  \
-    case RV_OP_##name:                                                                             \
+#define SHORT16(name, pattern, layout, operands, condition, base) \
+    case RV_OP_##name:                                            \
         return condition;
 #include "cpu/riscv/insns.def"
     case RV_NR_OPS:
@@ -264,8 +285,8 @@ static bool operands16(unsigned layout, uint32_t bits, unsigned xlen, struct ris
         in->imm *= 4096;
         return in->imm != 0 && r != 2;
     case RV_LAYOUT_CI_SP:
-        in->imm = (int32_t)bits_sext(
-            F(12, 1, 9) | F(3, 2, 7) | F(5, 1, 6) | F(2, 1, 5) | F(6, 1, 4), 10);
+        in->imm =
+            (int32_t)bits_sext(F(12, 1, 9) | F(3, 2, 7) | F(5, 1, 6) | F(2, 1, 5) | F(6, 1, 4), 10);
         return in->imm != 0;
     case RV_LAYOUT_CI_SH:
         return shift_ci(in, bits, xlen);
@@ -283,8 +304,8 @@ static bool operands16(unsigned layout, uint32_t bits, unsigned xlen, struct ris
         return store_sp(in, bits, F(7, 3, 6) | F(10, 3, 3));
     case RV_LAYOUT_CB:
         in->rs1 = r_short;
-        in->imm = (int32_t)bits_sext(
-            F(12, 1, 8) | F(5, 2, 6) | F(2, 1, 5) | F(10, 2, 3) | F(3, 2, 1), 9);
+        in->imm =
+            (int32_t)bits_sext(F(12, 1, 8) | F(5, 2, 6) | F(2, 1, 5) | F(10, 2, 3) | F(3, 2, 1), 9);
         return true;
     case RV_LAYOUT_CB_I:
         in->rd = in->rs1 = r_short;
@@ -303,7 +324,8 @@ static bool operands16(unsigned layout, uint32_t bits, unsigned xlen, struct ris
     case RV_LAYOUT_CJ:
         in->rd = bits & BIT(15) ? 0 : 1;
         in->imm = (int32_t)bits_sext(F(12, 1, 11) | F(8, 1, 10) | F(9, 2, 8) | F(6, 1, 7) |
-                                         F(7, 1, 6) | F(2, 1, 5) | F(11, 1, 4) | F(3, 3, 1), 12);
+                                         F(7, 1, 6) | F(2, 1, 5) | F(11, 1, 4) | F(3, 3, 1),
+                                     12);
         return true;
     case RV_LAYOUT_CR:
         in->rs2 = r2;

@@ -20,9 +20,9 @@
 enum alias_when { RD_0 = 1, RD_RA = 2, RS1_0 = 4, RS1_RA = 8, RS2_0 = 16, SAME = 32, IMM = 64 };
 
 struct alias {
-    uint16_t op;   // enum riscv_opcode_id
-    uint8_t when;  // all of these hold
-    int16_t imm;   // with IMM
+    uint16_t op;  // enum riscv_opcode_id
+    uint8_t when; // all of these hold
+    int16_t imm;  // with IMM
     const char *name, *operands;
 };
 
@@ -179,9 +179,38 @@ static void put_csr(unsigned csr, GString *out)
 static void put_fli(unsigned n, GString *out)
 {
     static const char *const values[32] = {
-        "-1", "min", "1.52587890625e-05", "3.0517578125e-05", "0.00390625", "0.0078125", "0.0625",
-        "0.125", "0.25", "0.3125", "0.375", "0.4375", "0.5", "0.625", "0.75", "0.875", "1", "1.25",
-        "1.5", "1.75", "2", "2.5", "3", "4", "8", "16", "128", "256", "32768", "65536", "inf", "nan",
+        "-1",
+        "min",
+        "1.52587890625e-05",
+        "3.0517578125e-05",
+        "0.00390625",
+        "0.0078125",
+        "0.0625",
+        "0.125",
+        "0.25",
+        "0.3125",
+        "0.375",
+        "0.4375",
+        "0.5",
+        "0.625",
+        "0.75",
+        "0.875",
+        "1",
+        "1.25",
+        "1.5",
+        "1.75",
+        "2",
+        "2.5",
+        "3",
+        "4",
+        "8",
+        "16",
+        "128",
+        "256",
+        "32768",
+        "65536",
+        "inf",
+        "nan",
     };
     g_string_append(out, values[n]);
 }
@@ -203,7 +232,8 @@ static void put_rm(unsigned rm, GString *out)
     g_string_append(out, names[rm]);
 }
 
-static void put_operand(char c, const struct riscv_insn *in, vaddr_t pc, unsigned xlen, GString *out)
+static void put_operand(char c, const struct riscv_insn *in, vaddr_t pc, unsigned xlen,
+                        GString *out)
 {
     switch (c) {
     case 'd':

@@ -28,7 +28,7 @@ enum riscv_cvt { CVT_W, CVT_WU, CVT_L, CVT_LU };
 enum riscv_pop { POP, POP_RETURN, POP_RETURN_ZERO };
 #define FNMADD (IR_FMA_NEG_PRODUCT | IR_FMA_NEG_ADDEND)
 
-#define INSN(name, pattern, layout, operands, condition, lift, arg)                                \
+#define INSN(name, pattern, layout, operands, condition, lift, arg) \
     void riscv_lift_##lift(struct riscv_lift *t);
 #define INSN16 INSN
 #define SHORT16(...)

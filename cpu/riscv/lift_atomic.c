@@ -87,8 +87,7 @@ void riscv_lift_amocas_pair(struct riscv_lift *t)
     ir_ref expected = pair64(t, t->in.rd), v = pair64(t, t->in.rs2);
     ir_ref old = ir_ld(t->ir, IR_I64, MO_64 | MO_ALIGN | MO_RMW, addr, 0);
     ir_st(t->ir, MO_64 | MO_ALIGN, addr, 0, ir_sel(t->ir, IR_EQ, old, expected, v, old));
-    set_pair(t, t->in.rd, ir_trunc(t->ir, old),
-             ir_trunc(t->ir, ir_bini(t->ir, IR_SHR, old, 32)));
+    set_pair(t, t->in.rd, ir_trunc(t->ir, old), ir_trunc(t->ir, ir_bini(t->ir, IR_SHR, old, 32)));
 }
 
 static uint64_t check_align16(struct cpu *cpu, uint64_t addr, uint64_t b, uint64_t c, uint64_t d)
@@ -119,8 +118,9 @@ void riscv_lift_amocas_quad(struct riscv_lift *t)
 void riscv_lift_lr(struct riscv_lift *t)
 {
     ir_ref size = ir_const(t->ir, IR_I64, t->arg);
-    riscv_lift_set_x(t, t->in.rd, ir_call(t->ir, riscv_lr, "lr", CALL_FAULT, t->xt,
-                                          riscv_lift_x(t, t->in.rs1), size, 0, 0));
+    riscv_lift_set_x(
+        t, t->in.rd,
+        ir_call(t->ir, riscv_lr, "lr", CALL_FAULT, t->xt, riscv_lift_x(t, t->in.rs1), size, 0, 0));
 }
 
 void riscv_lift_sc(struct riscv_lift *t)

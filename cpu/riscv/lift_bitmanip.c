@@ -83,15 +83,13 @@ void riscv_lift_minmax(struct riscv_lift *t)
 void riscv_lift_sext(struct riscv_lift *t)
 {
     if (t->in.rd)
-        riscv_lift_set_x(t, t->in.rd,
-                         ir_sext(t->ir, t->xt, t->arg, riscv_lift_x(t, t->in.rs1)));
+        riscv_lift_set_x(t, t->in.rd, ir_sext(t->ir, t->xt, t->arg, riscv_lift_x(t, t->in.rs1)));
 }
 
 void riscv_lift_zext(struct riscv_lift *t)
 {
     if (t->in.rd)
-        riscv_lift_set_x(t, t->in.rd,
-                         ir_zext(t->ir, t->xt, t->arg, riscv_lift_x(t, t->in.rs1)));
+        riscv_lift_set_x(t, t->in.rd, ir_zext(t->ir, t->xt, t->arg, riscv_lift_x(t, t->in.rs1)));
 }
 
 // A constant with `byte` in each byte.
@@ -249,17 +247,17 @@ static uint64_t xperm(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint6
 void riscv_lift_zip(struct riscv_lift *t)
 {
     if (t->in.rd)
-        riscv_lift_set_x(t, t->in.rd,
-                         ir_call(t->ir, zip, "zip", CALL_PURE, t->xt,
-                                 riscv_lift_x(t, t->in.rs1), 0, 0, 0));
+        riscv_lift_set_x(
+            t, t->in.rd,
+            ir_call(t->ir, zip, "zip", CALL_PURE, t->xt, riscv_lift_x(t, t->in.rs1), 0, 0, 0));
 }
 
 void riscv_lift_unzip(struct riscv_lift *t)
 {
     if (t->in.rd)
-        riscv_lift_set_x(t, t->in.rd,
-                         ir_call(t->ir, unzip, "unzip", CALL_PURE, t->xt,
-                                 riscv_lift_x(t, t->in.rs1), 0, 0, 0));
+        riscv_lift_set_x(
+            t, t->in.rd,
+            ir_call(t->ir, unzip, "unzip", CALL_PURE, t->xt, riscv_lift_x(t, t->in.rs1), 0, 0, 0));
 }
 
 void riscv_lift_xperm(struct riscv_lift *t)

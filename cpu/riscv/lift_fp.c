@@ -113,16 +113,16 @@ static uint32_t unbox32(uint64_t v)
 }
 
 // f registers come and go as their 64 bits.
-#define HALF_FN(name, expression)                                                                  \
-    static uint64_t name(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t rm)         \
-    {                                                                                              \
-        (void)b, (void)c;                                                                          \
-        struct fp_env env = {(uint8_t)rm, cpu->fp.flags};                                          \
-        uint64_t result = expression;                                                              \
-        cpu->fp.flags = env.flags;                                                                 \
-        return result;                                                                             \
+#define HALF_FN(name, expression)                                                          \
+    static uint64_t name(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t rm) \
+    {                                                                                      \
+        (void)b, (void)c;                                                                  \
+        struct fp_env env = {(uint8_t)rm, cpu->fp.flags};                                  \
+        uint64_t result = expression;                                                      \
+        cpu->fp.flags = env.flags;                                                         \
+        return result;                                                                     \
     }
-#define HALF_BINARY(op) HALF_FN(h_##op, BOX16 | f16_##op(unbox16(a), unbox16(b), &env))
+#define HALF_BINARY(op)  HALF_FN(h_##op, BOX16 | f16_##op(unbox16(a), unbox16(b), &env))
 #define HALF_COMPARE(op) HALF_FN(h_##op, f16_##op(unbox16(a), unbox16(b), &env))
 
 HALF_BINARY(add)
@@ -386,8 +386,7 @@ void riscv_lift_fclass(struct riscv_lift *t)
     if (!fp_on(t) || !t->in.rd)
         return;
     ir_ref v = get_any_bits(t, t->in.rs1), f = ir_const(t->ir, IR_I64, fmt(t));
-    riscv_lift_set_x(t, t->in.rd,
-                     ir_call(t->ir, classify, "fclass", CALL_PURE, t->xt, v, f, 0, 0));
+    riscv_lift_set_x(t, t->in.rd, ir_call(t->ir, classify, "fclass", CALL_PURE, t->xt, v, f, 0, 0));
 }
 
 // ---- Conversions ----
@@ -458,8 +457,7 @@ void riscv_lift_fcvt(struct riscv_lift *t)
         half1(t, fmt(t) == FMT_S ? h_to_s : h_to_d, rm);
     } else {
         ir_ref v = get_sd(t, t->arg, t->in.rs1);
-        set_canonical(t,
-                      ir_fun(t->ir, IR_FCVT, fmt(t) == FMT_S ? IR_F32 : IR_F64, 0, rm, v));
+        set_canonical(t, ir_fun(t->ir, IR_FCVT, fmt(t) == FMT_S ? IR_F32 : IR_F64, 0, rm, v));
     }
 }
 

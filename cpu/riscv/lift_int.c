@@ -106,8 +106,7 @@ void riscv_lift_mulhsu(struct riscv_lift *t)
     ir_ref a = riscv_lift_x(t, t->in.rs1), b = riscv_lift_x(t, t->in.rs2);
     ir_ref sign = ir_bini(t->ir, IR_SAR, a, t->xt == IR_I32 ? 31 : 63);
     ir_ref excess = ir_bin(t->ir, IR_AND, sign, b);
-    riscv_lift_set_x(t, t->in.rd,
-                     ir_bin(t->ir, IR_SUB, ir_bin(t->ir, IR_MULHU, a, b), excess));
+    riscv_lift_set_x(t, t->in.rd, ir_bin(t->ir, IR_SUB, ir_bin(t->ir, IR_MULHU, a, b), excess));
 }
 
 void riscv_lift_czero(struct riscv_lift *t)

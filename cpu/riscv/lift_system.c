@@ -40,8 +40,8 @@ void riscv_lift_sfence_vma(struct riscv_lift *t)
 
 void riscv_lift_sfence_inval(struct riscv_lift *t)
 {
-    ir_call(t->ir, riscv_sfence_inval, "sfence_inval", CALL_FAULT, IR_VOID,
-            riscv_lift_insn_bits(t), 0, 0, 0);
+    ir_call(t->ir, riscv_sfence_inval, "sfence_inval", CALL_FAULT, IR_VOID, riscv_lift_insn_bits(t),
+            0, 0, 0);
 }
 
 void riscv_lift_cbo(struct riscv_lift *t)
@@ -63,9 +63,9 @@ static void lift_csr(struct riscv_lift *t, ir_ref operand)
     if (op != CSR_RW && !t->in.rs1)
         op |= CSR_NO_WRITE;
     struct riscv_csr_hint hint = riscv_csr_hint(t->l->cpu, t->l->key, csr, op);
-    ir_ref old = ir_call(t->ir, riscv_csr_rmw, "csr", hint.call_flags, t->xt,
-                         ir_const(t->ir, IR_I64, csr), operand, ir_const(t->ir, IR_I64, op),
-                         riscv_lift_insn_bits(t));
+    ir_ref old =
+        ir_call(t->ir, riscv_csr_rmw, "csr", hint.call_flags, t->xt, ir_const(t->ir, IR_I64, csr),
+                operand, ir_const(t->ir, IR_I64, op), riscv_lift_insn_bits(t));
     riscv_lift_set_x(t, t->in.rd, old);
     if (hint.leave)
         lift_leave(t->l, LEAVE_LOOKUP);

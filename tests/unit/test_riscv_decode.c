@@ -13,15 +13,15 @@
 #include "cpu/riscv/disas.h"
 #include "cpu/riscv/lift.h"
 
-#define ALL_EXTS (((riscv_exts)1 << RV_NR_EXTS) - 1)
+#define ALL_EXTS   (((riscv_exts)1 << RV_NR_EXTS) - 1)
 #define WITHOUT(e) (~RV_EXT_BIT(RV_EXT_##e))
 
 static const struct config {
     unsigned xlen;
     riscv_exts ext;
 } configs[] = {
-    {64, ALL_EXTS & WITHOUT(ZCMP)},
-    {32, ALL_EXTS & WITHOUT(ZCMP)},
+    {64, ALL_EXTS &WITHOUT(ZCMP)},
+    {32, ALL_EXTS &WITHOUT(ZCMP)},
     {64, ALL_EXTS &WITHOUT(C) & WITHOUT(ZCD)}, // Zcmp stands where Zcd would
     {32, ALL_EXTS &WITHOUT(C) & WITHOUT(ZCD)},
 };
@@ -294,9 +294,9 @@ Test(riscv_decode, lists_of_zcmp)
         int adjust;
         unsigned last;
     } cases[] = {
-        {32, 4, 0, 16, 1},   {32, 7, 3, 64, 18}, {32, 8, 0, 32, 19},   {32, 11, 1, 48, 22},
-        {32, 12, 0, 48, 23}, {32, 14, 0, 48, 25}, {32, 15, 3, 112, 27}, {64, 4, 0, 16, 1},
-        {64, 5, 0, 16, 8},   {64, 6, 0, 32, 9},  {64, 10, 0, 64, 21},  {64, 14, 0, 96, 25},
+        {32, 4, 0, 16, 1},    {32, 7, 3, 64, 18},   {32, 8, 0, 32, 19},   {32, 11, 1, 48, 22},
+        {32, 12, 0, 48, 23},  {32, 14, 0, 48, 25},  {32, 15, 3, 112, 27}, {64, 4, 0, 16, 1},
+        {64, 5, 0, 16, 8},    {64, 6, 0, 32, 9},    {64, 10, 0, 64, 21},  {64, 14, 0, 96, 25},
         {64, 15, 0, 112, 27}, {64, 15, 3, 160, 27},
     };
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
@@ -412,14 +412,14 @@ Test(riscv_decode, hints_are_instructions)
         uint32_t bits;
         const char *name;
     } cases[] = {
-        {0x0001, "c_nop"},       {0x0015, "c_nop"},      {0x0501, "c_addi"},
-        {0x4015, "c_li"},        {0x6005, "c_lui"},      {0x802e, "c_mv"},
-        {0x902e, "c_add"},       {0x0002, "c_slli"},     {0x8101, "c_srli"},
-        {0x900a, "c_ntl_p1"},    {0x6081, "c_mop"},      {0x6181, "c_mop"},
-        {0x00000013, "addi"},    {0x0100000f, "pause"},  {0x0ff0000f, "fence"},
-        {0x8330000f, "fence_tso"}, {0x00200033, "ntl_p1"}, {0x00500033, "ntl_all"},
-        {0x00600033, "add"},     {0x00006013, "prefetch_i"}, {0x02306013, "prefetch_w"},
-        {0x00206013, "ori"},     {0x00006093, "ori"},    {0x0000100f, "fence_i"},
+        {0x0001, "c_nop"},         {0x0015, "c_nop"},          {0x0501, "c_addi"},
+        {0x4015, "c_li"},          {0x6005, "c_lui"},          {0x802e, "c_mv"},
+        {0x902e, "c_add"},         {0x0002, "c_slli"},         {0x8101, "c_srli"},
+        {0x900a, "c_ntl_p1"},      {0x6081, "c_mop"},          {0x6181, "c_mop"},
+        {0x00000013, "addi"},      {0x0100000f, "pause"},      {0x0ff0000f, "fence"},
+        {0x8330000f, "fence_tso"}, {0x00200033, "ntl_p1"},     {0x00500033, "ntl_all"},
+        {0x00600033, "add"},       {0x00006013, "prefetch_i"}, {0x02306013, "prefetch_w"},
+        {0x00206013, "ori"},       {0x00006093, "ori"},        {0x0000100f, "fence_i"},
         {0xfff0908f, "fence_i"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
@@ -441,22 +441,25 @@ Test(riscv_decode, lines_need_their_extensions)
         for (unsigned id = 0; id < RV_NR_OPS; id++)
             if (riscv_opcode_enabled(id, configs[c].ext, configs[c].xlen) &&
                 riscv_opcodes[id].len == 2)
-                cr_expect(!riscv_opcode_enabled(
-                              id, configs[c].ext & WITHOUT(ZCA) & WITHOUT(ZCB) & WITHOUT(ZCD) &
-                                      WITHOUT(ZCF) & WITHOUT(ZCMP) & WITHOUT(ZCMOP),
-                              configs[c].xlen),
+                cr_expect(!riscv_opcode_enabled(id,
+                                                configs[c].ext & WITHOUT(ZCA) & WITHOUT(ZCB) &
+                                                    WITHOUT(ZCD) & WITHOUT(ZCF) & WITHOUT(ZCMP) &
+                                                    WITHOUT(ZCMOP),
+                                                configs[c].xlen),
                           "%s without C", riscv_opcodes[id].name);
 }
 
 Test(riscv_decode, floating_point_needs_its_format)
 {
-    const riscv_exts only_f = configs[0].ext & WITHOUT(D) & WITHOUT(ZFH) & WITHOUT(ZFHMIN) & WITHOUT(ZCD);
+    const riscv_exts only_f =
+        configs[0].ext & WITHOUT(D) & WITHOUT(ZFH) & WITHOUT(ZFHMIN) & WITHOUT(ZCD);
     for (unsigned id = 0; id < RV_NR_OPS; id++) {
         const struct riscv_opcode *op = &riscv_opcodes[id];
         if (op->len == 4 && (op->match & 0x7f) == 0x53)
-            cr_expect(riscv_opcode_enabled(id, only_f, 64) ==
-                          (!(op->match >> 25 & 3) && !strstr(op->name, "_d") && !strstr(op->name, "_h")),
-                      "%s", op->name);
+            cr_expect(
+                riscv_opcode_enabled(id, only_f, 64) ==
+                    (!(op->match >> 25 & 3) && !strstr(op->name, "_d") && !strstr(op->name, "_h")),
+                "%s", op->name);
     }
 }
 
@@ -625,13 +628,12 @@ Test(riscv_decode, lifts_garbage_to_sound_ir)
 static riscv_exts objdump_exts(void)
 {
     static const enum riscv_ext known[] = {
-        RV_EXT_I,      RV_EXT_M,           RV_EXT_A,      RV_EXT_F,       RV_EXT_D,
-        RV_EXT_C,      RV_EXT_S,           RV_EXT_ZMMUL,  RV_EXT_ZAAMO,   RV_EXT_ZALRSC,
-        RV_EXT_ZCA,    RV_EXT_ZCD,         RV_EXT_ZCF,    RV_EXT_ZICSR,   RV_EXT_ZIFENCEI,
-        RV_EXT_ZICBOM, RV_EXT_ZICBOP,      RV_EXT_ZICBOZ, RV_EXT_ZIHINTPAUSE,
-        RV_EXT_ZAWRS,  RV_EXT_ZBA,         RV_EXT_ZBB,    RV_EXT_ZBC,     RV_EXT_ZBS,
-        RV_EXT_ZBKB,   RV_EXT_ZBKC,        RV_EXT_ZBKX,   RV_EXT_ZFH,     RV_EXT_ZFHMIN,
-        RV_EXT_SVINVAL};
+        RV_EXT_I,      RV_EXT_M,      RV_EXT_A,      RV_EXT_F,           RV_EXT_D,
+        RV_EXT_C,      RV_EXT_S,      RV_EXT_ZMMUL,  RV_EXT_ZAAMO,       RV_EXT_ZALRSC,
+        RV_EXT_ZCA,    RV_EXT_ZCD,    RV_EXT_ZCF,    RV_EXT_ZICSR,       RV_EXT_ZIFENCEI,
+        RV_EXT_ZICBOM, RV_EXT_ZICBOP, RV_EXT_ZICBOZ, RV_EXT_ZIHINTPAUSE, RV_EXT_ZAWRS,
+        RV_EXT_ZBA,    RV_EXT_ZBB,    RV_EXT_ZBC,    RV_EXT_ZBS,         RV_EXT_ZBKB,
+        RV_EXT_ZBKC,   RV_EXT_ZBKX,   RV_EXT_ZFH,    RV_EXT_ZFHMIN,      RV_EXT_SVINVAL};
     riscv_exts ext = 0;
     for (unsigned i = 0; i < ARRAY_LEN(known); i++)
         ext |= RV_EXT_BIT(known[i]);
@@ -663,8 +665,8 @@ static bool is_hint(const struct riscv_insn *in)
 // conversions.
 static uint32_t plain(unsigned id, uint32_t bits, uint64_t *state)
 {
-    static const uint16_t csrs[] = {0x001, 0x002, 0x003, 0x100, 0x180, 0x300, 0x340,
-                                    0x341, 0xc00, 0xc01, 0xc02, 0x5ff};
+    static const uint16_t csrs[] = {0x001, 0x002, 0x003, 0x100, 0x180, 0x300,
+                                    0x340, 0x341, 0xc00, 0xc01, 0xc02, 0x5ff};
     if (id == RV_OP_fence)
         return (bits & 0x0ff0707f) | 0x01100000;
     if (id == RV_OP_fence_tso || id == RV_OP_fence_i)
