@@ -62,7 +62,7 @@ struct cpu {
     uint64_t leave_link; // host's own: which exit it was, for linking
     uint64_t slow_value; // result of a slow access
     struct cpu_fault fault;
-    bool attention;      // lines changed or a stop was asked for: the loop must look before the next unit
+    bool *kicked;        // exec's: somebody was kicked
     bool single;         // the running unit is a CPU_SINGLE one
     enum cpu_mode next_mode;
     // Of the current key, set by guest->key: TLB regimes of data and of code, rounding mode.
@@ -78,7 +78,7 @@ struct cpu {
     struct clock *clock;
     uint64_t insn_ns_shift;
     void *host_code;     // base of the code buffer, for jump-cache offsets
-    void *host_spill[16];
+    uint64_t host_scratch[16]; // free for the host back end
     struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
     struct tlb tlb;
 };
@@ -108,12 +108,13 @@ static inline void cpu_set_key(struct cpu *cpu, uint32_t key)
         cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
 }
 
-// Something changed that the loop must look at before the next unit (but for directly linked ones): a line, an
-// enable, a request to stop.
+// Something changed that the run loop must look at before the next unit (but for directly linked ones): a
+// line, an enable. exec_run of whichever CPU is running returns.
 static inline void cpu_kick(struct cpu *cpu)
 {
-    cpu->attention = true;
     cpu->jump_tag = JUMP_TAG_NONE;
+    if (cpu->kicked)
+        *cpu->kicked = true;
 }
 
 // Raises a guest fault from a walk or a CALL_FAULT function.

@@ -95,6 +95,7 @@ void exec_add_cpu(struct exec *e, struct cpu *cpu)
     e->cpus[e->nr_cpus++] = cpu;
     cpu->exec = e;
     cpu->mem = e->mem;
+    cpu->kicked = &e->stop;
     cpu->addr32 = cpu->vars[0].type == IR_I32;
     tlb_init(&cpu->tlb);
     memset(cpu->jump_cache, 0xff, sizeof(cpu->jump_cache));
@@ -215,10 +216,6 @@ enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
     uint64_t link = 0;
     e->stop = false;
     while (cpu->budget > 0) {
-        if (cpu->attention) {
-            cpu->attention = false;
-            link = 0;
-        }
         if (__atomic_load_n(&e->stop, __ATOMIC_RELAXED))
             return EXEC_STOP;
         if (cpu->halted) {

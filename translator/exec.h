@@ -28,7 +28,7 @@ enum exec_stop {
     EXEC_BUDGET, // the slice is used up
     EXEC_HALT,   // the CPU waits for an interrupt
     EXEC_YIELD,  // the guest spins
-    EXEC_STOP,   // exec_request_stop
+    EXEC_STOP,   // exec_request_stop, or a CPU was kicked
 };
 
 // Runs a CPU for cpu->budget steps at most; exact. On return cpu->pc and all homes are up to date; budget is

@@ -140,8 +140,7 @@ static vaddr_t address(const struct interp *h, const struct interp_unit *u, cons
 static bool check(struct interp *h, struct cpu *cpu, const struct interp_unit *u, const struct ir_insn *in,
                   uint64_t *result)
 {
-    unsigned flags = in->aux | (cpu->align_all && !(in->aux & CHK_SHARED) ? CHK_ALIGN : 0);
-    *result = probe(cpu, address(h, u, in), in->x, flags, u->regime);
+    *result = probe(cpu, address(h, u, in), in->x, in->aux, u->regime);
     if (*result || !(in->aux & CHK_SHARED))
         return true;
     *result = access_check(cpu, address(h, u, in), in->x, in->aux, u->regime);

@@ -33,6 +33,7 @@ void ir_reset(struct ir *ir, const struct ir_var *vars, unsigned nr_vars)
     ir->regime = 0;
     ir->rm = FP_RNE;
     ir->share_checks = true;
+    ir->align_all = false;
     ir->uses_fp = false;
 }
 
@@ -140,6 +141,7 @@ static ir_ref check(struct ir *ir, unsigned memop, ir_ref addr, int64_t offset, 
 
 ir_ref ir_ld(struct ir *ir, enum ir_type type, unsigned memop, ir_ref addr, int64_t offset)
 {
+    memop |= ir->align_all ? MO_ALIGN : 0;
     ir_ref chk = check(ir, memop, addr, offset, memop & MO_RMW);
     ir_ref r = ir_add(ir, IR_LD, type, memop, addr, chk);
     ir->insn[r].imm = offset;
@@ -148,6 +150,7 @@ ir_ref ir_ld(struct ir *ir, enum ir_type type, unsigned memop, ir_ref addr, int6
 
 void ir_st(struct ir *ir, unsigned memop, ir_ref addr, int64_t offset, ir_ref value)
 {
+    memop |= ir->align_all ? MO_ALIGN : 0;
     ir_ref chk = check(ir, memop, addr, offset, true);
     ir_ref r = ir_add(ir, IR_ST, ir_type_of(ir, value), memop, addr, chk);
     ir->insn[r].arg[2] = value;

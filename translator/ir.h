@@ -55,7 +55,7 @@ enum ir_memop {
     MO_8 = 0, MO_16 = 1, MO_32 = 2, MO_64 = 3, MO_SIZE = 3, // log2 of the bytes
     MO_SIGN = 4,   // LD: sign-extend to the type, else zero-extend
     MO_RMW = 8,    // LD: part of a read-modify-write: needs, and faults for, write permission
-    MO_ALIGN = 16, // misaligned is a fault (also with cpu->align_all)
+    MO_ALIGN = 16, // misaligned is a fault (ir->align_all sets it everywhere)
     MO_BSWAP = 32, // guest data of the other byte order
 };
 
@@ -233,6 +233,7 @@ struct ir {
     uint8_t regime;      // of data accesses, an index of the TLB
     uint8_t rm;          // rounding mode that the host is set to in this unit
     bool share_checks;   // let accesses off one base share a TLB check
+    bool align_all;      // all accesses are MO_ALIGN
     bool uses_fp;
 };
 
@@ -307,8 +308,11 @@ static inline bool ir_type_is_float(enum ir_type t)
 // NULL if the unit is well-formed, else a newly allocated line that names the instruction and the rule.
 char *ir_verify(const struct ir *ir);
 void ir_print(const struct ir *ir, GString *out);
-// Reads the text form (as ir_print writes it) for tests. Calls can't be read.
+// Appends a unit's text form, as ir_print writes it, to a unit just reset; for tests. Calls are looked up
+// in a table by their names; ir_parse has none.
 bool ir_parse(struct ir *ir, const char *text, GError **error);
+bool ir_parse_calls(struct ir *ir, const char *text, const struct ir_call *calls, unsigned nr_calls,
+                    GError **error);
 
 // ---- Passes, in their order ----
 void ir_optimize(struct ir *ir);

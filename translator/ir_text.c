@@ -68,6 +68,21 @@ static void print_tail(const struct ir *ir, const struct ir_insn *in, GString *o
                                ir->exit[in->x].insns);
 }
 
+// An argument of a call that is left out, with others behind it, is a dash.
+static void print_operands(const struct ir_insn *in, GString *out)
+{
+    unsigned n = ir_op_info[in->op].nr_args;
+    while (n && !in->arg[n - 1])
+        n--;
+    for (unsigned k = 0; k < n; k++) {
+        g_string_append(out, k ? ", " : " ");
+        if (in->arg[k])
+            g_string_append_printf(out, "%%%u", in->arg[k]);
+        else
+            g_string_append_c(out, '-');
+    }
+}
+
 static void print_insn(const struct ir *ir, ir_ref r, GString *out)
 {
     const struct ir_insn *in = &ir->insn[r];
@@ -82,13 +97,7 @@ static void print_insn(const struct ir *ir, ir_ref r, GString *out)
     print_aux(ir, in, out);
     if (in->op == IR_SET)
         g_string_append_printf(out, " %s,", ir->vars[in->x].name);
-    const char *sep = " ";
-    for (unsigned k = 0; k < info->nr_args; k++) {
-        if (!in->arg[k])
-            continue;
-        g_string_append_printf(out, "%s%%%u", sep, in->arg[k]);
-        sep = ", ";
-    }
+    print_operands(in, out);
     print_tail(ir, in, out);
     g_string_append_c(out, '\n');
 }

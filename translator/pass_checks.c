@@ -62,6 +62,8 @@ static void start(struct groups *p, ir_ref r)
 static void access_of(struct groups *p, struct ir_insn *in)
 {
     ir_ref own = in->arg[1];
+    if (p->ir->insn[own].aux & CHK_SHARED)
+        return; // by a pass before
     for (unsigned i = 0; i < p->nr; i++) {
         if (!fits(p, &p->g[i], &p->ir->insn[own]))
             continue;

@@ -169,6 +169,7 @@ static void start_lift(struct lift *l, struct exec *e, struct cpu *cpu, uint32_t
     e->ir->regime = cpu->key_regime;
     e->ir->rm = cpu->key_rm;
     e->ir->share_checks = mode == CPU_NORMAL;
+    e->ir->align_all = cpu->align_all;
 }
 
 static bool lift_and_optimize(struct lift *l)
