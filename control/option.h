@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Options and what handles their arguments. Private to the command line: control/cmdline.c has the table,
-// control/options.c the handlers.
+// control/handlers.c the handlers.
 #ifndef CONTROL_OPTION_H
 #define CONTROL_OPTION_H
 
