@@ -91,7 +91,7 @@ $(BUILD)/objects: FORCE
 $(LIBRARY): $(LIB_OBJECTS) $(BUILD)/objects
 	@echo "  AR      $@"
 	@rm -f $@
-	@ar rcs $@ $(LIB_OBJECTS)
+	@ar qcs $@ $(LIB_OBJECTS)
 
 $(PROGRAM): $(MAIN_OBJECT) $(LIBRARY)
 	@echo "  LINK    $@"
