@@ -3,6 +3,7 @@
 //
 // Baseline is x86-64 with SSE2; where BMI, LZCNT, POPCNT, FMA, SSE4.1 and PCLMULQDQ are there they are used,
 // else the operation is lowered to a call.
+#define _GNU_SOURCE // memfd_create
 #include "translator/host/x86_64.h"
 
 #include <cpuid.h>
@@ -1105,7 +1106,7 @@ static void x86_unlink(void *opaque, struct unit_link *link)
     patch_rel32(site, site + 4);
 }
 
-static const struct host host_x86_64 = {
+const struct host host_x86_64 = {
     .name = "dbt",
     .init = x86_init,
     .free = x86_free,
@@ -1115,6 +1116,5 @@ static const struct host host_x86_64 = {
     .link = x86_link,
     .unlink = x86_unlink,
     .clear = x86_clear,
+    .print = x86_print,
 };
-
-const struct host *const host_native = &host_x86_64;

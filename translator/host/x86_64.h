@@ -114,6 +114,7 @@ static inline unsigned scalar(enum ir_type t)
 }
 
 extern const struct ra_host x86_ra_host;
+extern const struct host host_x86_64;
 
 // x86_64_stubs.c: emits the stubs at the start of the buffer.
 void x86_emit_stubs(struct x86 *h);
@@ -126,5 +127,8 @@ void x86_emit_write_back(struct x86 *h, const struct ra_exit_var *map, unsigned 
 // Moves an operand into a register of its class, whatever it is now.
 void x86_load(void *opaque, enum ir_type type, unsigned dst, const struct ra_operand *from);
 void x86_store_home(struct x86 *h, unsigned home, const struct ra_operand *from);
+
+// x86_64_disas.c: the unit compiled last, as text.
+void x86_print(void *opaque, const struct unit *unit, GString *out);
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "base/bits.h"
 
-enum x86_reg {
+enum x86_register {
     RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15,
     X86_NO_REG = 0xff,
 };
@@ -19,7 +19,7 @@ enum x86_cc {
 };
 
 // An opcode with what goes before it.
-enum x86_prefix {
+enum x86_op_prefix {
     P_0F = 0x100, P_0F38 = 0x200, P_0F3A = 0x400,
     P_66 = 0x1000, P_F2 = 0x2000, P_F3 = 0x4000,
     P_W = 0x10000,    // 64-bit operands (REX.W)
