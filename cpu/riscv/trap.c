@@ -34,16 +34,17 @@ static uint64_t takeable(const struct riscv_cpu *rv)
     return 0;
 }
 
-void riscv_irq_update(struct riscv_cpu *rv)
-{
-    if (takeable(rv))
-        cpu_kick(&rv->cpu);
-}
-
 bool riscv_has_work(struct cpu *cpu)
 {
     const struct riscv_cpu *rv = riscv_cpu_of(cpu);
     return (riscv_mip(rv) & rv->s.mie) != 0;
+}
+
+void riscv_irq_update(struct riscv_cpu *rv)
+{
+    // A halted hart wakes up for what it does not take, too.
+    if (takeable(rv) || (rv->cpu.halted && riscv_has_work(&rv->cpu)))
+        cpu_kick(&rv->cpu);
 }
 
 void riscv_cpu_set_irq(void *opaque, unsigned n, bool level)
