@@ -208,7 +208,7 @@ static void plan_extent(struct loader_plan *plan)
     plan->image.start = UINT64_MAX;
     for (unsigned i = 0; i < plan->pieces->len; i++) {
         const struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
-        plan->image.start = MIN(plan->image.start, p->addr);
+        plan->image.start = MIN(plan->image.start, p->addr + p->header_len);
         plan->image.end = MAX(plan->image.end, p->addr + p->mem_len);
     }
 }
@@ -315,11 +315,24 @@ static void clear(struct mem *mem, paddr_t addr, uint64_t len)
     }
 }
 
+// Takes headers off that would lie in front of memory.
+static void trim_header(struct mem *mem, struct loader_piece *p)
+{
+    if (!p->header_len || memory_at(mem, p->addr, p->header_len) == p->header_len)
+        return;
+    p->addr += p->header_len;
+    p->offset += p->header_len;
+    p->file_len -= p->header_len;
+    p->mem_len -= p->header_len;
+    p->header_len = 0;
+}
+
 static bool carry_out(struct mem *mem, const struct loader_file *f, const struct loader_plan *plan,
                       GError **error)
 {
     for (unsigned i = 0; i < plan->pieces->len; i++) {
-        const struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
+        struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
+        trim_header(mem, p);
         if (!check_range(mem, f->path, p->addr, p->mem_len, error))
             return false;
     }

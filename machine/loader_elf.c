@@ -16,7 +16,7 @@ struct elf_class {
     size_t ehdr_size, phdr_size, shdr_size, sym_size;
     size_t entry, phoff, shoff, phentsize, phnum, shentsize, shnum;
     size_t p_offset, p_vaddr, p_paddr, p_filesz, p_memsz;
-    size_t s_type, s_link, s_offset, s_size;
+    size_t s_type, s_flags, s_link, s_offset, s_size;
     size_t sym_name, sym_shndx, sym_value;
 };
 
@@ -33,7 +33,7 @@ struct elf_class {
         .p_vaddr = offsetof(Elf##N##_Phdr, p_vaddr), .p_paddr = offsetof(Elf##N##_Phdr, p_paddr), \
         .p_filesz = offsetof(Elf##N##_Phdr, p_filesz),                                            \
         .p_memsz = offsetof(Elf##N##_Phdr, p_memsz), .s_type = offsetof(Elf##N##_Shdr, sh_type),  \
-        .s_link = offsetof(Elf##N##_Shdr, sh_link),                                               \
+        .s_flags = offsetof(Elf##N##_Shdr, sh_flags), .s_link = offsetof(Elf##N##_Shdr, sh_link), \
         .s_offset = offsetof(Elf##N##_Shdr, sh_offset),                                           \
         .s_size = offsetof(Elf##N##_Shdr, sh_size), .sym_name = offsetof(Elf##N##_Sym, st_name),  \
         .sym_shndx = offsetof(Elf##N##_Sym, st_shndx),                                            \
@@ -133,6 +133,40 @@ static size_t elf_phdr(const struct elf *e, unsigned i)
     return elf_word(e, e->c->phoff) + (size_t)i * elf_half(e, e->c->phentsize);
 }
 
+// Number of section headers that can be read: 0 if they are damaged or were stripped off, which is no error.
+static unsigned elf_sections(const struct elf *e)
+{
+    const struct elf_class *c = e->c;
+    unsigned count = elf_half(e, c->shnum);
+
+    return elf_check_table(e, "section headers", elf_word(e, c->shoff), count,
+                           elf_half(e, c->shentsize), c->shdr_size, NULL)
+               ? count
+               : 0;
+}
+
+// Offset in the file of section header i.
+static size_t elf_shdr(const struct elf *e, unsigned i)
+{
+    return elf_word(e, e->c->shoff) + (size_t)i * elf_half(e, e->c->shentsize);
+}
+
+// Linkers may put the file's headers, and padding, in front of the program into its first segment. How many bytes of
+// a segment that starts with the file that is.
+static uint64_t elf_header_len(const struct elf *e, uint64_t file_len)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (unsigned i = 0; i < elf_sections(e); i++) {
+        size_t sh = elf_shdr(e, i);
+        uint64_t offset = elf_word(e, sh + e->c->s_offset);
+        if (elf_word(e, sh + e->c->s_flags) & SHF_ALLOC && elf_word(e, sh + e->c->s_size) &&
+            load_le(e->f->data + sh + e->c->s_type, 4) != SHT_NOBITS)
+            first = MIN(first, offset);
+    }
+    return first < file_len ? first : 0;
+}
+
 static bool elf_plan_segment(const struct elf *e, size_t ph, struct loader_plan *plan,
                              GError **error)
 {
@@ -157,6 +191,8 @@ static bool elf_plan_segment(const struct elf *e, size_t ph, struct loader_plan 
     uint64_t entry = elf_word(e, c->entry);
     if (entry - vaddr < piece.mem_len)
         plan->image.entry = entry - vaddr + piece.addr;
+    if (!piece.offset)
+        piece.header_len = elf_header_len(e, piece.file_len);
     g_array_append_val(plan->pieces, piece);
     return true;
 }
@@ -187,20 +223,15 @@ static bool elf_find_in(const struct elf *e, size_t sh, size_t strings_sh, const
     return false;
 }
 
-// A stripped or damaged section table has no symbols; that is no error, the program is loaded without it.
 static bool elf_find_symbol(const struct elf *e, const char *name, paddr_t *value)
 {
-    const struct elf_class *c = e->c;
-    uint64_t table = elf_word(e, c->shoff);
-    unsigned count = elf_half(e, c->shnum), entry_size = elf_half(e, c->shentsize);
+    unsigned count = elf_sections(e);
 
-    if (!elf_check_table(e, "section headers", table, count, entry_size, c->shdr_size, NULL))
-        return false;
     for (unsigned i = 0; i < count; i++) {
-        size_t sh = table + (size_t)i * entry_size;
-        unsigned link = load_le(e->f->data + sh + c->s_link, 4);
-        if (load_le(e->f->data + sh + c->s_type, 4) == SHT_SYMTAB && link < count &&
-            elf_find_in(e, sh, table + (size_t)link * entry_size, name, value))
+        size_t sh = elf_shdr(e, i);
+        unsigned link = load_le(e->f->data + sh + e->c->s_link, 4);
+        if (load_le(e->f->data + sh + e->c->s_type, 4) == SHT_SYMTAB && link < count &&
+            elf_find_in(e, sh, elf_shdr(e, link), name, value))
             return true;
     }
     return false;

@@ -37,6 +37,7 @@ struct loader_piece {
     paddr_t addr;
     size_t offset, file_len;
     uint64_t mem_len;
+    uint64_t header_len; // of the first bytes, which nobody misses where there is no memory
 };
 
 struct loader_plan {

@@ -238,6 +238,31 @@ LOADER_TEST(elf_goes_to_rom_too)
     cr_assert_eq(word(fx, 0x1000), 0x11111111);
 }
 
+// With -Ttext=0x80000000, linkers put the file's headers into the page before.
+LOADER_TEST(elf_headers_in_front_of_memory_are_left_out)
+{
+    GByteArray *elf = elf64(RAM_BASE, RAM_BASE);
+    Elf64_Shdr *sh = (Elf64_Shdr *)(void *)(elf->data + ehdr(elf)->e_shoff);
+    uint64_t text = phdr(elf)->p_offset;
+
+    sh[0] = (Elf64_Shdr){
+        .sh_type = SHT_PROGBITS, .sh_flags = SHF_ALLOC, .sh_offset = text, .sh_size = 16};
+    phdr(elf)->p_offset = 0;
+    phdr(elf)->p_vaddr -= text;
+    phdr(elf)->p_paddr -= text;
+    phdr(elf)->p_filesz += text;
+    put_file(fx, elf->data, elf->len);
+    cr_assert(load(fx, 0));
+    cr_assert_eq(fx->image.start, RAM_BASE);
+    cr_assert_eq(fx->image.entry, RAM_BASE + 4);
+    cr_assert_eq(word(fx, RAM_BASE), 0x11111111);
+    phdr(elf)->p_paddr += 0x1000; // in memory they stay
+    put_bytes(fx, elf);
+    cr_assert(load(fx, 0));
+    cr_assert_eq(word(fx, RAM_BASE + 0x1000), 0x11111111);
+    cr_assert_eq(word(fx, RAM_BASE + 0x1000 - text), 0x464c457f);
+}
+
 LOADER_TEST(elf32_loads_on_32_bit_cpus_only)
 {
     put_bytes(fx, elf32(RAM_BASE));
