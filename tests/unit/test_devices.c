@@ -23,6 +23,7 @@
 #include "base/bits.h"
 #include "hw/device.h"
 #include "hw/devtree.h"
+#include "hw/virtio.h"
 
 #define BASE     UINT64_C(0x10000000)
 #define RAM_BASE UINT64_C(0x80000000)
@@ -499,7 +500,155 @@ static void do_host(struct storm *s)
     poller_wait(s->rig->poller, 0);
 }
 
-static void do_step(struct storm *s)
+// --- Storms on a virtio bus: a driver that sets its queues up, and fills them with anything ---
+//
+// It remembers nothing, so that a copied machine can be driven on: where a queue lies follows from its number,
+// and how far its ring is, is in RAM. Two layouts, since transports of before 1.0 place a queue by themselves.
+
+enum {
+    RING_NUM = 16,
+    RING_STRIDE = 0x2000,
+    RING_USED = 0x1000,
+    RING_QUEUES = 4,
+    TABLE = RING_QUEUES * RING_STRIDE, // for indirect descriptors
+};
+#define RINGS (RAM_BASE + RAM_SIZE / 2)
+
+static void mmio_write(struct storm *s, unsigned offset, uint64_t value)
+{
+    note(s, mem_write(s->rig->mem, BASE + offset, 4, value));
+}
+
+static uint64_t mmio_read(struct storm *s, unsigned offset)
+{
+    uint64_t value = 0;
+    mem_read(s->rig->mem, BASE + offset, 4, &value);
+    return value;
+}
+
+static void ram_write(struct storm *s, paddr_t addr, unsigned size, uint64_t value)
+{
+    cr_assert_eq(mem_write(s->rig->mem, addr, size, value), MEM_OK);
+}
+
+static void virtio_queue_up(struct storm *s, unsigned q, bool legacy)
+{
+    paddr_t desc = RINGS + q * RING_STRIDE, avail = desc + 16 * RING_NUM, used = desc + RING_USED;
+    mmio_write(s, 0x030, q);
+    mmio_write(s, 0x038, RING_NUM);
+    ram_write(s, avail, 4, 0);
+    ram_write(s, used, 4, 0);
+    if (legacy) {
+        mmio_write(s, 0x03c, RING_USED);
+        mmio_write(s, 0x040, desc >> PAGE_BITS);
+        return;
+    }
+    mmio_write(s, 0x080, desc), mmio_write(s, 0x084, 0);
+    mmio_write(s, 0x090, avail), mmio_write(s, 0x094, 0);
+    mmio_write(s, 0x0a0, used), mmio_write(s, 0x0a4, 0);
+    mmio_write(s, 0x044, 1);
+}
+
+// Initialisation as in 3.1 of the specification, with most of the features.
+static void virtio_bring_up(struct storm *s)
+{
+    bool legacy = mmio_read(s, 0x004) == 1;
+    uint64_t declined = sparse(s) & ~BIT(32);
+    mmio_write(s, 0x070, 0);
+    mmio_write(s, 0x070, 3);
+    mmio_write(s, 0x028, PAGE_SIZE);
+    for (unsigned i = 0; i < 2; i++) {
+        mmio_write(s, 0x014, i);
+        mmio_write(s, 0x024, i);
+        mmio_write(s, 0x020, mmio_read(s, 0x010) & ~(uint32_t)(declined >> (32 * i)));
+    }
+    mmio_write(s, 0x070, 11);
+    for (unsigned q = 0; q < RING_QUEUES; q++)
+        virtio_queue_up(s, q, legacy);
+    mmio_write(s, 0x070, 15);
+}
+
+static uint32_t some_len(struct storm *s)
+{
+    static const uint16_t usual[] = {1, 4, 8, 12, 16, 24, 512, 4096};
+    return below(s, 3) ? usual[below(s, 8)] : (uint32_t)(some_value(s) & 0xffff);
+}
+
+// What requests start with: a small kind, or a length and then a kind; then a small number.
+static void virtio_header(struct storm *s, paddr_t at, uint32_t len)
+{
+    if (below(s, 2)) {
+        ram_write(s, at, 4, below(s, 16));
+        ram_write(s, at + 4, 4, below(s, 16));
+    } else {
+        ram_write(s, at, 4, len);
+        ram_write(s, at + 4, 4, 100 + below(s, 28) + (below(s, 4) << 8));
+    }
+    ram_write(s, at + 8, 8, below(s, 64));
+    ram_write(s, at + 16, 8, some_value(s));
+}
+
+// A chain of n descriptors in the table, whose first `out` are for the device to read; it starts at `first`.
+static void virtio_chain(struct storm *s, paddr_t table, unsigned first, unsigned n, unsigned out)
+{
+    for (unsigned i = 0; i < n; i++) {
+        paddr_t desc = table + 16 * ((first + i) % RING_NUM), at = some_ram(s);
+        uint32_t len = some_len(s);
+        unsigned flags = (i + 1 < n) | (i < out ? 0 : 2), next = (first + i + 1) % RING_NUM;
+        if (!below(s, 50))
+            flags ^= (unsigned)below(s, 8);
+        if (!below(s, 50))
+            next = (unsigned)below(s, RING_NUM + 1);
+        if (!below(s, 50))
+            at = some_value(s);
+        else if (i == 0 && out && at < RAM_BASE + RAM_SIZE - 64)
+            virtio_header(s, at, len);
+        ram_write(s, desc, 8, at);
+        ram_write(s, desc + 8, 4, len);
+        ram_write(s, desc + 12, 2, flags);
+        ram_write(s, desc + 14, 2, next);
+    }
+}
+
+static void virtio_submit(struct storm *s)
+{
+    unsigned q = (unsigned)below(s, RING_QUEUES), n = 1 + (unsigned)below(s, 5);
+    paddr_t desc = RINGS + q * RING_STRIDE, avail = desc + 16 * RING_NUM;
+    unsigned first = (unsigned)below(s, RING_NUM);
+    uint64_t idx = 0;
+    if (below(s, 8)) {
+        virtio_chain(s, desc, first, n, (unsigned)below(s, n + 1));
+    } else {
+        virtio_chain(s, RINGS + TABLE, 0, n, (unsigned)below(s, n + 1));
+        ram_write(s, desc + 16 * first, 8, RINGS + TABLE);
+        ram_write(s, desc + 16 * first + 8, 8, (16 * n) | UINT64_C(4) << 32);
+    }
+    mem_read(s->rig->mem, avail + 2, 2, &idx);
+    ram_write(s, avail + 4 + 2 * (idx % RING_NUM), 2, first);
+    ram_write(s, avail + 2, 2, (idx + 1) & 0xffff);
+    if (below(s, 4))
+        mmio_write(s, 0x050, q);
+}
+
+static void do_virtio(struct storm *s)
+{
+    if (!below(s, 200) || (mmio_read(s, 0x070) & 0x44) != 4)
+        virtio_bring_up(s);
+    else if (!below(s, 8))
+        mmio_write(s, 0x064, mmio_read(s, 0x060));
+    else
+        virtio_submit(s);
+}
+
+// --- Storms of all kinds ---
+
+static bool is_virtio(const struct storm *s)
+{
+    const char *bus = s->rig->chain[0]->cls->provides;
+    return bus && !strcmp(bus, VIRTIO_BUS) && s->rig->depth > 1;
+}
+
+static void do_any(struct storm *s)
 {
     unsigned what = (unsigned)below(s, 100);
     if (what < 40)
@@ -514,6 +663,14 @@ static void do_step(struct storm *s)
         do_ram(s);
     else if (s->host_input)
         do_host(s);
+}
+
+static void do_step(struct storm *s)
+{
+    if (is_virtio(s) && below(s, 2))
+        do_virtio(s);
+    else
+        do_any(s);
     for (unsigned i = 0; i < MAX_DEPTH * NR_IRQS; i++)
         note(s, s->rig->level[i]);
 }
