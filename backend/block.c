@@ -25,8 +25,9 @@
 
 struct block {
     char *id, *file;
+    char *user; // the device that has it, or NULL
     int fd;
-    bool readonly, snapshot;
+    bool readonly, snapshot, no_flush;
     bool is_device;      // a block device of the host
     uint64_t size;       // a multiple of SECTOR
     int overlay_fd;      // -1: none
@@ -188,6 +189,7 @@ struct block *block_open(const struct block_options *opts, GError **error)
     blk->file = g_strdup(opts->file);
     blk->readonly = opts->readonly;
     blk->snapshot = opts->snapshot;
+    blk->no_flush = opts->no_flush;
     blk->fd = blk->overlay_fd = -1;
     if (!open_image(blk, opts, error)) {
         block_close(blk);
@@ -207,7 +209,28 @@ void block_close(struct block *blk)
     g_free(blk->in_overlay);
     g_free(blk->id);
     g_free(blk->file);
+    g_free(blk->user);
     g_free(blk);
+}
+
+bool block_claim(struct block *blk, const char *user, GError **error)
+{
+    if (blk->user)
+        return refuse(error, FERRY_ERROR_OPTION, "%s: drive %s (%s) belongs to %s already", user,
+                      blk->id, blk->file, blk->user);
+    blk->user = g_strdup(user);
+    return true;
+}
+
+void block_release(struct block *blk)
+{
+    g_free(blk->user);
+    blk->user = NULL;
+}
+
+const char *block_user(const struct block *blk)
+{
+    return blk->user;
 }
 
 const char *block_id(const struct block *blk)
@@ -406,7 +429,7 @@ int block_write(struct block *blk, uint64_t offset, const void *buf, size_t len)
 int block_flush(struct block *blk)
 {
     int err = 0;
-    if (!blk->readonly && !blk->snapshot && fdatasync(blk->fd) < 0)
+    if (!blk->readonly && !blk->snapshot && !blk->no_flush && fdatasync(blk->fd) < 0)
         err = errno;
     return count(blk, err, &blk->stats.flushes);
 }

@@ -18,6 +18,7 @@ struct block_options {
     bool readonly;
     bool snapshot; // writes go to a temporary overlay and are lost at the end
     bool no_lock;  // file.locking=off
+    bool no_flush; // cache=unsafe: flushes do nothing
 };
 
 struct block_stats {
@@ -29,6 +30,10 @@ struct block_stats {
 // Opens an image. Errors name the file and the cause.
 struct block *block_open(const struct block_options *opts, GError **error);
 void block_close(struct block *blk); // NULL does nothing
+// A drive has one device at most: `user` is its id. Errors name both.
+bool block_claim(struct block *blk, const char *user, GError **error);
+void block_release(struct block *blk);
+const char *block_user(const struct block *blk); // NULL: none
 const char *block_id(const struct block *blk); // "" if it has none
 const char *block_file(const struct block *blk);
 bool block_is_snapshot(const struct block *blk);

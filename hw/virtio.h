@@ -52,9 +52,8 @@ struct virtio_queue_state {
     uint32_t align;             // of the used ring; legacy only
     uint16_t last_avail;        // index of the next request to take
     uint16_t used_idx;          // as last written
-    uint16_t signalled_used;    // used_idx at the last interrupt
-    uint8_t signalled_valid;
-    uint8_t ready;
+    uint16_t notified;          // used_idx when it was last considered to interrupt
+    uint16_t ready;
 };
 
 struct virtio_state {
@@ -75,7 +74,9 @@ struct virtio_class {
     enum virtio_id id;
     unsigned config_size; // bytes, at most VIRTIO_CONFIG_MAX
     // The features offered, without those of the core. NULL: none.
-    uint64_t (*features)(struct virtio_device *v);
+    uint64_t (*features)(const struct virtio_device *v);
+    // The driver is about to drive the device: features are final. Before the queues are looked at. May be NULL.
+    void (*start)(struct virtio_device *v);
     // Fills config_size bytes, which are zeroed. NULL if there are none.
     void (*get_config)(struct virtio_device *v, uint8_t *config);
     // The driver wrote to the configuration space: config has it. NULL: writes do nothing.
@@ -157,8 +158,8 @@ struct virtio_chain {
 bool virtio_pop(struct virtio_device *v, unsigned q, struct virtio_chain *c);
 // Gives the n requests popped last from q back to the ring, as if they had not been.
 void virtio_unpop(struct virtio_device *v, unsigned q, unsigned n);
-// TRUE if a request waits.
-bool virtio_has_request(struct virtio_device *v, unsigned q);
+// TRUE if a request waits. Changes nothing.
+bool virtio_has_request(const struct virtio_device *v, unsigned q);
 // Returns a request to the driver; `written` bytes of its buffers were written.
 void virtio_push(struct virtio_device *v, const struct virtio_chain *c, uint32_t written);
 // Several at a time: the index-th from here on, not visible to the driver before virtio_publish.
