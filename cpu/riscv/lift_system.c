@@ -58,9 +58,9 @@ void riscv_lift_mop(struct riscv_lift *t)
 static void lift_csr(struct riscv_lift *t, ir_ref operand)
 {
     unsigned csr = (unsigned)t->in.imm, op = t->arg;
-    if (op == CSR_RW && !t->in.rd)
+    if (t->arg == CSR_RW && !t->in.rd)
         op |= CSR_NO_READ;
-    if (op != CSR_RW && !t->in.rs1)
+    if (t->arg != CSR_RW && !t->in.rs1)
         op |= CSR_NO_WRITE;
     struct riscv_csr_hint hint = riscv_csr_hint(t->l->cpu, t->l->key, csr, op);
     ir_ref old =
