@@ -2,8 +2,6 @@
 // A machine: made from a configuration, run, reset, hashed, freed.
 #include "machine/machine.h"
 
-#include <assert.h>
-
 #include "machine/board.h"
 #include "machine/sched.h"
 #include "translator/exec.h"
@@ -98,44 +96,34 @@ bool machine_init_device(struct machine *m, struct device *dev, GError **error)
     return device_init(dev, error);
 }
 
-// A device that offers a bus, with room for one more: the latest made first, as users of virtio slots expect.
-static struct device *find_bus(struct machine *m, const char *bus)
+// `bus=` is no property of the device: it names its place.
+static const char *asked_bus(const struct machine_device_opt *opt)
 {
-    for (unsigned i = m->devices->len; i-- > 0;) {
-        struct device *dev = g_ptr_array_index(m->devices, i);
-        if (dev->initialised && !g_strcmp0(dev->cls->provides, bus) &&
-            (!dev->cls->has_room || dev->cls->has_room(dev)))
-            return dev;
-    }
+    for (unsigned i = 0; opt->props && i + 1 < opt->props->len; i += 2)
+        if (!strcmp(g_ptr_array_index(opt->props, i), "bus"))
+            return g_ptr_array_index(opt->props, i + 1);
     return NULL;
 }
 
-static bool plug(struct machine *m, struct device *dev, GError **error)
+static bool set_user_props(struct machine *m, struct device *dev, const struct machine_device_opt *opt,
+                           GError **error)
 {
-    const char *bus = dev->cls->bus;
-    if (!bus) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
-                    "device '%s' is part of boards and can't be added with -device", dev->cls->name);
-        return false;
+    for (unsigned i = 0; opt->props && i + 1 < opt->props->len; i += 2) {
+        const char *name = g_ptr_array_index(opt->props, i), *value = g_ptr_array_index(opt->props, i + 1);
+        if (strcmp(name, "bus") &&
+            !device_set_prop(dev, name, value, find_back_end, (void *)m->cfg, error))
+            return false;
     }
-    dev->parent = find_bus(m, bus);
-    if (!dev->parent)
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
-                    "device '%s': machine '%s' has no free '%s' to plug it into", dev->cls->name,
-                    m->cfg->board->name, bus);
-    return dev->parent;
+    return true;
 }
 
 static bool add_user_device(struct machine *m, const struct machine_device_opt *opt, GError **error)
 {
     struct device *dev = machine_add_device(m, opt->driver, opt->id, 0, 0, error);
-    if (!dev || !plug(m, dev, error))
+    if (!dev)
         return false;
-    for (unsigned i = 0; opt->props && i + 1 < opt->props->len; i += 2)
-        if (!device_set_prop(dev, g_ptr_array_index(opt->props, i), g_ptr_array_index(opt->props, i + 1),
-                             find_back_end, (void *)m->cfg, error))
-            return false;
-    return machine_init_device(m, dev, error);
+    dev->parent = board_find_bus(m, dev, asked_bus(opt), error);
+    return dev->parent && set_user_props(m, dev, opt, error) && machine_init_device(m, dev, error);
 }
 
 static bool add_user_devices(struct machine *m, GError **error)
@@ -147,16 +135,22 @@ static bool add_user_devices(struct machine *m, GError **error)
     return true;
 }
 
+static bool make_board(struct machine *m, GError **error)
+{
+    if (!m->cfg->board->init(m, error))
+        return false;
+    for (unsigned i = 0; i < m->nr_cpus; i++)
+        exec_add_cpu(m->exec, m->cpus[i]);
+    return true;
+}
+
 struct machine *machine_new(const struct machine_config *cfg, GError **error)
 {
     struct machine *m = g_new0(struct machine, 1);
     m->cfg = cfg;
-    if (make_core(m, error) && cfg->board->init(m, error) && add_user_devices(m, error) &&
-        machine_reset(m, error)) {
-        for (unsigned i = 0; i < m->nr_cpus; i++)
-            assert(m->cpus[i]->exec == m->exec);
+    if (make_core(m, error) && make_board(m, error) && add_user_devices(m, error) &&
+        machine_reset(m, error))
         return m;
-    }
     machine_free(m);
     return NULL;
 }
