@@ -4,10 +4,12 @@
 // Out: chardev_write() appends to out_buf, which is handed to the host before each wait and when it is
 // large. In: a descriptor is read only for as many bytes as the front end takes (a multiplexer keeps some
 // itself), so what the guest has not taken stays with the host.
+#define _GNU_SOURCE // POLLRDHUP
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -207,14 +209,26 @@ static void end_input(struct chardev *chr)
     lose(chr);
 }
 
+// The peer hung up while there is no room: that is the end unless something is still to be read.
+static void hung_up(struct chardev *chr)
+{
+    int unread = 0;
+    if (ioctl(chr->in_fd, FIONREAD, &unread) == 0 && unread > 0)
+        chr->hung_up = true;
+    else
+        end_input(chr);
+}
+
 static void in_ready(void *opaque, short revents)
 {
     struct chardev *chr = opaque;
     uint8_t buf[4096];
     size_t room = MIN(input_room(chr), sizeof(buf));
-    (void)revents;
-    if (room == 0)
+    if (room == 0) {
+        if (revents & (POLLHUP | POLLRDHUP | POLLERR))
+            hung_up(chr);
         return;
+    }
     ssize_t n = read(chr->in_fd, buf, room);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -352,6 +366,7 @@ void chardev_set_fds(struct chardev *chr, int in_fd, int out_fd)
     assert(!chr->in && !chr->out);
     chr->in_fd = in_fd;
     chr->out_fd = out_fd;
+    chr->hung_up = false;
     if (in_fd >= 0)
         chr->in = poller_watch(chr->p, in_fd, in_ready, chr);
     if (out_fd >= 0)
@@ -383,7 +398,7 @@ static void prepare(void *opaque, int *timeout_ms)
         mux_pump(chr);
     chardev_flush(chr); // last: front ends may have answered
     if (chr->in)
-        poll_watch_events(chr->in, input_room(chr) ? POLLIN : 0);
+        poll_watch_events(chr->in, input_room(chr) ? POLLIN : chr->hung_up ? 0 : POLLRDHUP);
     if (chr->out)
         poll_watch_events(chr->out, chr->out_buf->len ? POLLOUT : 0);
 }

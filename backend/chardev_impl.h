@@ -56,6 +56,7 @@ struct chardev {
     int in_fd, out_fd;     // -1: none. May be the same
     bool keep_fds;         // they are not ours to close, nor to change
     struct poll_watch *in, *out;
+    bool hung_up; // the peer is gone, but what it sent is not read yet
     bool more_in; // input waits for room in a front end
     GByteArray *out_buf;
     bool blocked; // the host took no more of it: not tried again before the next round

@@ -577,7 +577,9 @@ Test(chardev, unix_server_and_client)
     close(fd);
     struct chardev *chr = open_short(server, "serial0");
     fd = connect_unix(path);
-    expect_refused(g_strdup_printf("socket,id=d,path=%s,server=on,wait=off", quoted), "in use");
+    char *second = g_strdup_printf("socket,id=d,path=%s,server=on,wait=off", quoted);
+    expect_refused(second, "in use");
+    g_free(second);
     close(fd);
     chardev_close(chr);
     g_free(client);
@@ -706,6 +708,34 @@ Test(chardev, input_waits_for_room)
     close(pair[1]);
     chardev_close(chr);
     g_free(opts);
+}
+
+// That the peer left shows even if nobody reads, but not before what it sent is read.
+Test(chardev, hang_up_is_seen_without_room)
+{
+    for (int unread = 0; unread < 2; unread++) {
+        int pair[2];
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        char *opts = g_strdup_printf("socket,id=c,fd=%d", pair[0]);
+        struct chardev *chr = open_opts(opts);
+        struct sink s;
+        sink_attach(&s, chr, NULL);
+        s.room = 0;
+        poller_wait(p, 0);
+        if (unread)
+            send_text(pair[1], "last words");
+        close(pair[1]);
+        for (int i = 0; i < 3; i++)
+            poller_wait(p, 10);
+        cr_assert_eq(s.closed, !unread);
+        s.room = 100;
+        for (int i = 0; i < 5; i++)
+            poller_wait(p, 10);
+        cr_assert_eq(s.closed, 1);
+        cr_assert_str_eq(s.got->str, unread ? "last words" : "");
+        chardev_close(chr);
+        g_free(opts);
+    }
 }
 
 Test(chardev, input_of_a_machine_passes_its_door)
