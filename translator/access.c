@@ -71,8 +71,9 @@ static bool run_alone(struct cpu *cpu)
     return cpu->single || retry(cpu, CPU_SINGLE);
 }
 
+// rmw: a load that faults as the store that will follow it.
 static bool device_access(struct cpu *cpu, vaddr_t addr, paddr_t paddr, unsigned size, bool write,
-                          uint64_t *value)
+                          bool rmw, uint64_t *value)
 {
     if (!run_alone(cpu))
         return false;
@@ -83,7 +84,7 @@ static bool device_access(struct cpu *cpu, vaddr_t addr, paddr_t paddr, unsigned
     log_guest("%s of %u bytes at physical 0x%" PRIx64 ": %s (pc near 0x%" PRIx64 ")\n",
               write ? "write" : "read", size, paddr, st == MEM_UNMAPPED ? "nothing there" : "refused",
               cpu->pc);
-    cpu->guest->fault_bus(cpu, addr, write ? TLB_WRITE : TLB_READ);
+    cpu->guest->fault_bus(cpu, addr, write || rmw ? TLB_WRITE : TLB_READ);
     return false;
 }
 
@@ -95,7 +96,7 @@ static bool slow_store(struct cpu *cpu, const struct tlb_entry *e, vaddr_t addr,
     struct mem_region *r = mem_find_host(cpu->mem, host);
     uint64_t offset = host - r->host;
     if (r->kind != MEM_RAM)
-        return device_access(cpu, addr, r->base + offset, size, true, &value);
+        return device_access(cpu, addr, r->base + offset, size, true, false, &value);
     bool hits_code = r->page_flags[offset >> PAGE_BITS] & PAGE_CODE &&
                      units_any(cpu->exec->units, r->base + offset, size);
     if (hits_code && !run_alone(cpu))
@@ -119,7 +120,7 @@ static bool page_access(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned r
         return false;
     uint64_t bits = miss_bits(e, addr, access);
     if (bits & TLB_IO)
-        return device_access(cpu, addr, e->host + (addr & ~PAGE_MASK), size, write, value);
+        return device_access(cpu, addr, e->host + (addr & ~PAGE_MASK), size, write, rmw, value);
     if (write && bits & TLB_SLOW)
         return slow_store(cpu, e, addr, size, regime, *value);
     uint8_t *host = (uint8_t *)e->host + (addr & ~PAGE_MASK);
