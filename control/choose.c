@@ -12,13 +12,18 @@
 
 // --- The file ---
 
+static bool probe(const char *path, struct loader_image *info, GError **error)
+{
+    return loader_probe(path, info, error) && loader_check_machine(path, info, EM_RISCV, error);
+}
+
 bool choose_file(struct cmdline *c, GError **error)
 {
     struct loader_image info;
 
     if (!c->file)
         return true;
-    if (!loader_probe(c->file, &info, error))
+    if (!probe(c->file, &info, error))
         return false;
     if (info.format == LOADER_RAW) {
         struct cmdline_item disk = {.option = "hda", .text = g_strdup(c->file)};
@@ -72,7 +77,7 @@ static const char *board_name(const struct cmdline *c, GError **error)
         return c->machine;
     if (!c->kernel)
         return "virt";
-    return loader_probe(c->kernel, &info, error) ? board_for(c->kernel, &info, error) : NULL;
+    return probe(c->kernel, &info, error) ? board_for(c->kernel, &info, error) : NULL;
 }
 
 static const struct board *choose_board(const struct cmdline *c, GError **error)

@@ -344,17 +344,22 @@ static bool carry_out(struct mem *mem, const struct loader_file *f, const struct
     return true;
 }
 
+bool loader_check_machine(const char *path, const struct loader_image *image, uint16_t machine,
+                          GError **error)
+{
+    if (image->format != LOADER_ELF || image->machine == machine)
+        return true;
+    g_autofree char *found = loader_elf_machine_text(image->machine);
+    g_autofree char *expected = loader_elf_machine_text(machine);
+    return loader_fail(error, path, "an ELF file for %s, expected %s", found, expected);
+}
+
 static bool check_cpu(const struct loader_target *t, const char *path,
                       const struct loader_image *image, GError **error)
 {
-    if (image->format != LOADER_ELF)
-        return true;
-    if (image->machine != t->machine) {
-        g_autofree char *found = loader_elf_machine_text(image->machine);
-        g_autofree char *expected = loader_elf_machine_text(t->machine);
-        return loader_fail(error, path, "an ELF file for %s, expected %s", found, expected);
-    }
-    if (image->bits != t->bits)
+    if (!loader_check_machine(path, image, t->machine, error))
+        return false;
+    if (image->format == LOADER_ELF && image->bits != t->bits)
         return loader_fail(error, path, "a %u-bit ELF file, but the machine's CPUs have %u bits",
                            image->bits, t->bits);
     return true;

@@ -37,6 +37,9 @@ struct loader_image {
 // Reads what a file says about itself; nothing is loaded. A raw file's start is 0.
 bool loader_probe(const char *path, struct loader_image *info, GError **error);
 
+// An ELF file must be for that e_machine; other files may be for anything.
+bool loader_check_machine(const char *path, const struct loader_image *image, uint16_t machine,
+                          GError **error);
 // The class of an ELF file, packed by gzip or not: 32 or 64; 0 for anything else. Reads a few bytes only.
 unsigned loader_elf_bits(const char *path);
 

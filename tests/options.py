@@ -1,0 +1,424 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# test: quick tap timeout=120
+"""The program from outside: help, mistakes, names, exit statuses, signals, consoles, time, hashes. Guests are programs
+of a few instructions for the board virt, made by the cross assembler."""
+
+import fcntl
+import gzip
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+from pathlib import Path
+
+FERRY = os.environ["FERRY"]
+SRC = Path(os.environ["FERRY_SRC"])
+TMP = Path(tempfile.mkdtemp(prefix="ferry-options-"))
+PREFIX = "riscv64-unknown-elf-"
+
+FINISH = "li t0, 0x100000; sw t1, (t0); j .;"
+PUT = "li t0, 0x10000000; li t1, '{}'; sb t1, (t0);"
+SLEEP = """li t0, 0x200bff8; ld t1, (t0); li t2, {}; add t1, t1, t2; li t0, 0x2004000; sd t1, (t0);
+    li t1, 0x80; csrs mie, t1; wfi;"""
+PROGRAMS = {
+    "exit0": "li t1, 0x5555;" + FINISH,
+    "exit7": "li t1, 0x73333;" + FINISH,
+    "exit256": "li t1, 0x1003333;" + FINISH,
+    "hello": PUT.format("H") + PUT.format("i") + PUT.format("\\n") + "li t1, 0x5555;" + FINISH,
+    "reset": PUT.format("B") + "li t1, 0x7777;" + FINISH,
+    "spin": "li t0, 0x80000800; 1: addi t1, t1, 3; sd t1, (t0); j 1b;",
+    "sleep": SLEEP.format(10_000_000 // 2) + "li t1, 0x5555;" + FINISH,  # half a second
+    "year": SLEEP.format(10_000_000 * 86400 * 365) + "li t1, 0x5555;" + FINISH,
+    "peek": "li t0, 0x80001000; lw t1, (t0);" + FINISH,
+    # Sends back what it is sent, until 'q'.
+    "echo": """li t0, 0x10000000; 1: lbu t1, 5(t0); andi t1, t1, 1; beqz t1, 1b; lbu t1, (t0); sb t1, (t0);
+        li t2, 'q'; bne t1, t2, 1b; li t1, 0x5555;""" + FINISH,
+    "idle": PUT.format("I") + "1: wfi; j 1b;",
+}
+
+failed = False
+
+
+def report(name, function):
+    global failed
+    try:
+        function()
+        print(f"ok - {name}", flush=True)
+    except SkipTest as e:
+        print(f"ok - {name} # SKIP {e}", flush=True)
+    except Exception as e:
+        failed = True
+        print(f"not ok - {name}", flush=True)
+        print(f"# {type(e).__name__}: {e}".replace("\n", "\n# "), flush=True)
+
+
+class SkipTest(Exception):
+    pass
+
+
+def program(name):
+    """The ELF file of a program, made when it is first asked for."""
+    path = TMP / name
+    if path.exists():
+        return path
+    if not shutil.which(PREFIX + "gcc"):
+        raise SkipTest(f"no {PREFIX}gcc (apt-get install gcc-riscv64-unknown-elf)")
+    source = TMP / f"{name}.S"
+    source.write_text(".globl _start\n_start:\n" + PROGRAMS[name].replace(";", "\n") + "\n")
+    subprocess.run([PREFIX + "gcc", "-march=rv64ima_zicsr", "-mabi=lp64", "-nostdlib", "-Wl,-Ttext=0x80000000",
+                    source, "-o", path], check=True)
+    return path
+
+
+def run(*args, stdin=subprocess.DEVNULL, program_name=FERRY, timeout=30, **kwargs):
+    return subprocess.run([program_name, *map(str, args)], stdin=stdin, capture_output=True, text=True,
+                          timeout=timeout, **kwargs)
+
+
+def equal(got, wanted, what):
+    assert got == wanted, f"{what} is {got!r}, expected {wanted!r}"
+
+
+def contains(text, part):
+    assert part in text, f"{part!r} is not in {text!r}"
+
+
+# --- Help ---
+
+
+def test_version():
+    result = run("--version")
+    equal(result.returncode, 0, "the status")
+    assert re.search(r"version \d+\.\d+\.\d+", result.stdout), result.stdout
+
+
+def test_help():
+    result = run("-help")
+    equal(result.returncode, 0, "the status")
+    contains(result.stdout, "-kernel FILE")
+    equal(run("--help").stdout, result.stdout, "what --help prints")
+
+
+def test_manual():
+    subprocess.run([SRC / "scripts/man-options", "--check", FERRY], check=True)
+
+
+def test_lists():
+    for args, part in ((("-machine", "help"), "\nvirt "), (("-M", "?"), "\nvirt "), (("-cpu", "help"), " rv64 "),
+                       (("-device", "?"), "\nvirtio-blk-device "), (("-device", "virtio-blk-device,help"), "drive="),
+                       (("-device", "loader,help"), "cpu-num="), (("-chardev", "?"), " pty "),
+                       (("-netdev", "help"), "user"), (("-accel", "help"), "\ndbt "), (("-d", "help"), "\nunimp ")):
+        result = run(*args)
+        equal((result.returncode, result.stderr), (0, ""), f"{args}: status and stderr")
+        contains("\n" + result.stdout, part)
+
+
+def test_mistakes():
+    kernel = program("exit0")
+    disk = TMP / "disk"
+    disk.write_bytes(bytes(4096))
+    cases = {
+        ("-kernl", "x"): "did you mean -kernel?",
+        ("-kernel",): "-kernel: needs an argument: FILE",
+        ("-M", "nonsense"): "-M nonsense: there is no such board",
+        ("-M", "nonsense,help"): "-M nonsense: there is none",
+        ("-M", "virt,nonsense=on", "-bios", "none", "-kernel", kernel): "nonsense",
+        ("-cpu", "nonsense", kernel): "nonsense",
+        ("-smp", "99", kernel): "-smp 99: the board virt has",
+        ("-kernel", "/nonexistent"): "/nonexistent: No such file or directory",
+        ("-bios", "/nonexistent"): "/nonexistent: No such file or directory",
+        ("-device", "nonsense", kernel): "nonsense",
+        ("-device", "nonsense,help"): "-device nonsense: there is none",
+        ("-device", "virtio-blk-device,drive=x", kernel): "there is no -drive with id=x",
+        ("-serial", "chardev:x", kernel): "-serial chardev:x: there is no -chardev with id=x",
+        ("-drive", "if=none,id=x"): "-drive: file: which one?",
+        ("-drive", f"if=floppy,format=raw,file={disk}", kernel): "if=floppy: expected none, virtio or pflash",
+        ("-d", "nonsense", kernel): "nonsense",
+        ("-D", "/nonexistent/log", kernel): "/nonexistent/log",
+        ("-pidfile", "/nonexistent/pid", kernel): "/nonexistent/pid: No such file or directory",
+        ("-gdb", "tcp::1234", kernel): "-gdb tcp::1234",
+        (kernel, kernel): "there is a file already",
+        (sys.executable,): "an ELF file for x86-64, expected RISC-V",
+        ("-bios", "none", kernel, "-m", "4K", "-device", "loader,addr=0x80001000,data=1,data-len=1"):
+            "where this machine has no memory",
+    }
+    for args, part in cases.items():
+        if args == (sys.executable,) and os.uname().machine != "x86_64":
+            continue
+        result = run(*args)
+        equal(result.returncode, 1, f"{args}: the status")
+        contains(result.stderr, part)
+        equal(result.stderr.count("\n"), 1, f"{args}: lines in {result.stderr!r}")
+        assert result.stderr.startswith("ferry: "), result.stderr
+        equal(result.stdout, "", f"{args}: stdout")
+
+
+def test_names():
+    for name, models in (("qemu-system-riscv32", {"rv32"}), ("qemu-system-riscv64", {"rv64"}),
+                         ("ferry-system-riscv32", {"rv32"}), ("ferry", {"rv32", "rv64"})):
+        link = TMP / name
+        if not link.exists():
+            link.symlink_to(FERRY)
+        text = run("-cpu", "help", program_name=link).stdout
+        equal({m for m in ("rv32", "rv64") if f" {m} " in text}, models, name)
+    result = run(program("exit0"), program_name=TMP / "qemu-system-riscv32")
+    equal(result.returncode, 1, "the status")
+    contains(result.stderr, "a 64-bit ELF file, but the machine's CPUs have 32 bits")
+    link = TMP / "qemu-system-m68k"
+    link.symlink_to(FERRY)
+    result = run(program_name=link)
+    equal(result.returncode, 1, "the status")
+    contains(result.stderr, "no guest 'm68k'")
+
+
+# --- How it ends ---
+
+
+def test_exit_status():
+    for name, status in (("exit0", 0), ("exit7", 7), ("exit256", 255)):
+        for accel in ("dbt", "interp"):
+            equal(run("-accel", accel, program(name)).returncode, status, f"{name}: the status")
+    equal(run("-M", "virt", "-bios", "none", "-kernel", program("exit7"), "-nographic").returncode, 7, "the status")
+
+
+def test_formats():
+    elf = program("exit7")
+    raw, packed = TMP / "exit7.bin", TMP / "exit7.bin.gz"
+    subprocess.run([PREFIX + "objcopy", "-O", "binary", elf, raw], check=True)
+    packed.write_bytes(gzip.compress(raw.read_bytes()))
+    for path in (raw, packed):
+        equal(run("-M", "virt", "-bios", "none", "-kernel", path).returncode, 7, f"{path}: the status")
+    # U-Boot's harnesses start firmware so.
+    equal(run("-M", "virt", "-bios", raw).returncode, 7, "the status of -bios")
+
+
+def test_reset():
+    result = run("-no-reboot", program("reset"))
+    equal((result.returncode, result.stdout), (0, "B"), "status and output with -no-reboot")
+    result = run("-until", "20k", program("reset"))
+    assert result.stdout.count("B") > 10, result.stdout
+
+
+def test_until():
+    result = run("-until", "1M", program("spin"))
+    equal(result.returncode, 124, "the status")
+    contains(result.stderr, "ferry: stopped after 1000000 instructions (-until)")
+
+
+def start(*args, **kwargs):
+    return subprocess.Popen([FERRY, *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, **kwargs)
+
+
+def wait_for(condition, what):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, f"no {what}"
+        time.sleep(0.01)
+
+
+def test_signals():
+    for name in ("spin", "idle"):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            pidfile = TMP / "pid"
+            process = start("-pidfile", pidfile, program(name))
+            wait_for(lambda: pidfile.exists() and pidfile.read_text(), "pidfile")
+            equal(int(pidfile.read_text()), process.pid, "the pidfile")
+            process.send_signal(number)
+            _, errors = process.communicate(timeout=20)
+            equal((process.returncode, errors), (0, f"ferry: terminating on signal {int(number)}\n"), "status, stderr")
+            assert not pidfile.exists(), "the pidfile is still there"
+
+
+# --- Consoles ---
+
+
+def test_output():
+    equal(run(program("hello")).stdout, "Hi\n", "the output")
+    equal(run("-nographic", program("hello")).stdout, "Hi\n", "the output with -nographic")
+    equal(run("-display", "none", program("hello")).stdout, "", "the output with -display none")
+    equal(run("-nodefaults", program("hello")).stdout, "", "the output with -nodefaults")
+    path = TMP / "serial"
+    equal(run("-display", "none", "-serial", f"file:{path}", program("hello")).stdout, "", "the output")
+    equal(path.read_text(), "Hi\n", "the file")
+    equal(run("-chardev", "stdio,id=c", "-serial", "chardev:c", program("hello")).stdout, "Hi\n", "the output")
+    for monitor in (("-monitor", "none"), ("-serial", "mon:stdio"), ("-monitor", "null", "-serial", "stdio")):
+        equal(run(*monitor, "-display", "none", program("hello")).stdout[:2],
+              "" if monitor == ("-monitor", "none") else "Hi", f"the output with {monitor}")
+
+
+def test_input():
+    process = subprocess.run([FERRY, program("echo")], input="abcq", capture_output=True, text=True, timeout=30)
+    equal((process.returncode, process.stdout), (0, "abcq"), "status and output")
+    process = subprocess.run([FERRY, program("echo")], input="ab\x01x", capture_output=True, text=True, timeout=30)
+    equal(process.returncode, 0, "the status after Ctrl-A x")
+
+
+def test_pty():
+    process = start("-serial", "pty", program("echo"))
+    line = process.stdout.readline()
+    match = re.match(r"char device redirected to (/dev/pts/\d+) \(label serial0\)$", line)
+    assert match, line
+    with open(match[1], "r+b", buffering=0) as line:
+        attributes = termios.tcgetattr(line)
+        attributes[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(line, termios.TCSANOW, attributes)
+        line.write(b"xyz")
+        got = b""
+        while len(got) < 3 and select.select([line], [], [], 20)[0]:
+            got += line.read(16)
+        equal(got, b"xyz", "the echo")
+        line.write(b"q")
+    equal(process.wait(20), 0, "the status")
+    process.communicate()
+
+
+class Terminal:
+    """A machine on a terminal of its own, in its foreground, below a shell that stays when the machine is gone."""
+
+    def __init__(self, *args):
+        def own_terminal():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.status, self.pidfile = TMP / "status", TMP / "pid"
+        self.status.unlink(missing_ok=True)
+        self.shell = subprocess.Popen(
+            ["sh", "-c", '"$@"; echo $? >"$0"; exec sleep 60', self.status, FERRY, "-pidfile", self.pidfile,
+             *map(str, args)], stdin=self.slave, stdout=self.slave, stderr=self.slave, preexec_fn=own_terminal)
+
+    def read_until(self, text):
+        got = b""
+        end = time.monotonic() + 20
+        while text not in got:
+            assert select.select([self.master], [], [], max(end - time.monotonic(), 0))[0], got
+            got += os.read(self.master, 4096)
+
+    def is_raw(self):
+        return not termios.tcgetattr(self.slave)[3] & termios.ICANON
+
+    def is_over(self):
+        return self.status.exists() and self.status.read_text().endswith("\n")
+
+    def send_signal(self, number):
+        os.kill(int(self.pidfile.read_text()), number)
+
+    def finish(self):
+        wait_for(self.is_over, "end of the machine")
+        after = termios.tcgetattr(self.slave)
+        self.shell.kill()
+        self.shell.wait()
+        os.close(self.master)
+        os.close(self.slave)
+        equal(after, self.before, "the terminal's mode")
+        return int(self.status.read_text())
+
+
+def test_terminal():
+    t = Terminal("-nographic", program("idle"))
+    t.read_until(b"I")
+    assert t.is_raw(), "the terminal is not in raw mode"
+    os.write(t.master, b"\x03")  # the guest's
+    time.sleep(0.1)
+    assert not t.is_over(), "Ctrl-C ended the machine"
+    os.write(t.master, b"\x01x")
+    equal(t.finish(), 0, "the status after Ctrl-A x")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        t = Terminal("-nographic", program("spin"))
+        wait_for(t.is_raw, "raw mode")
+        wait_for(lambda: t.pidfile.exists() and t.pidfile.read_text(), "pidfile")
+        t.send_signal(number)
+        equal(t.finish(), 0, f"the status after signal {number}")
+
+
+# --- Time ---
+
+
+def seconds(*args):
+    start_time = time.monotonic()
+    equal(run(*args).returncode, 0, f"{args}: the status")
+    return time.monotonic() - start_time
+
+
+def test_idle_time():
+    took = seconds(program("year"))
+    assert took < 10, f"a year took {took} s though idle time is skipped"
+    took = seconds("-icount", "sleep=on", program("sleep"))
+    assert took >= 0.45, f"half a second took {took} s though idle time passes"
+    t = Terminal("-nographic", program("sleep"))
+    start_time = time.monotonic()
+    equal(t.finish(), 0, "the status on a terminal")
+    took = time.monotonic() - start_time
+    assert took >= 0.4, f"half a second took {took} s on a terminal"
+
+
+def test_idle_costs_nothing():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = start("-icount", "sleep=on", program("idle"))
+    time.sleep(1)
+    process.terminate()
+    process.communicate(timeout=20)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < 0.3, f"an idle second took {used} s of CPU time"
+
+
+# --- Looking inside ---
+
+
+def hashes(*args):
+    path = TMP / "hashes"
+    run("-rtc", "base=2024-01-01", "-hash-every", f"1000,file={path}", *args)
+    lines = path.read_text().splitlines()
+    assert all(re.fullmatch(r"\d+ [0-9a-f]{16}", line) for line in lines), lines
+    return lines
+
+
+def test_hashes():
+    lines = hashes("-until", "20500", program("spin"))
+    equal([int(line.split()[0]) for line in lines], [*range(1000, 20001, 1000), 20500], "the counts")
+    equal(len({line.split()[1] for line in lines}), len(lines), "the number of different hashes")
+    equal(hashes("-until", "20500", "-accel", "interp", program("spin")), lines, "what the interpreter does")
+    assert hashes("-until", "20500", "-seed", "1", program("spin")) != lines, "the seed is no state"
+    result = run("-rtc", "base=2024-01-01", "-hash-every", "1000", "-until", "20500", program("spin"))
+    equal(result.stderr.splitlines()[:20], lines[:20], "the lines on stderr")
+
+
+def test_loader():
+    equal(run("-device", "loader,addr=0x80001000,data=0x53333,data-len=4", program("peek")).returncode, 5, "the status")
+    value = TMP / "value"
+    value.write_bytes((0x93333).to_bytes(4, "little"))
+    equal(run("-device", f"loader,addr=0x80001000,file={value}", program("peek")).returncode, 9, "the status")
+    elf = program("exit7")
+    equal(run("-M", "virt", "-bios", "none", "-device", f"loader,file={elf},cpu-num=0").returncode, 7, "the status")
+
+
+def test_device_tree():
+    path = TMP / "dtb"
+    result = run("-M", f"virt,dumpdtb={path}", "-bios", "none")
+    equal((result.returncode, result.stderr), (0, ""), "status and stderr")
+    equal(path.read_bytes()[:4], b"\xd0\x0d\xfe\xed", "the tree's magic")
+
+
+def test_log():
+    path = TMP / "log"
+    equal(run("-d", "int,unimp", "-D", path, program("exit0")).returncode, 0, "the status")
+    assert path.exists()
+
+
+for test_name, test in list(globals().items()):
+    if test_name.startswith("test_"):
+        report(test_name[5:].replace("_", " "), test)
+shutil.rmtree(TMP)
+sys.exit(failed)
