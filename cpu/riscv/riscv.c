@@ -203,6 +203,7 @@ static void make_legal(struct riscv_cpu *rv)
         s->mstatus &= ~MSTATUS_MPP;
     if (!(rv->satp_modes >> (rv->xlen == 32 ? bits_get(satp, 31, 1) : bits_get(satp, 60, 4)) & 1))
         s->satp = 0;
+    s->mideleg &= BIT(IRQ_SSI) | BIT(IRQ_STI) | BIT(IRQ_SEI);
     s->mie &= BIT(IRQ_SSI) | BIT(IRQ_MSI) | BIT(IRQ_STI) | BIT(IRQ_MTI) | BIT(IRQ_SEI) | BIT(IRQ_MEI);
 }
 
