@@ -338,7 +338,7 @@ static void mmio_fdt(struct device *dev, struct devtree *dt)
 {
     devtree_begin_at(dt, "virtio_mmio", dev->base);
     devtree_str(dt, "compatible", "virtio,mmio");
-    devtree_reg(dt, dev->base, REGION_SIZE);
+    devtree_reg(dt, dev->base, 0x1000); // a page, as software maps it
     devtree_irqs(dt, dev);
     devtree_end(dt);
 }
