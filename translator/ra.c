@@ -262,14 +262,27 @@ static void release(struct ra *ra, ir_ref r)
 }
 
 // Operands that are not needed any more. What an exit map of this instruction may name stays until it is done.
+static bool is_released(const struct ra *ra, ir_ref r, bool leaves)
+{
+    return r && dies_here(ra, r) && !(leaves && ra->val[r].nr_vars);
+}
+
+// Their registers are free for the result. Their slots are not yet: a victim must not be spilled over an
+// operand that is still to be read.
+static void release_dead_regs(struct ra *ra, const struct ir_insn *in)
+{
+    bool leaves = may_leave(ra->ir, in);
+    for (unsigned k = 0; k < ir_op_info[in->op].nr_args; k++)
+        if (is_released(ra, in->arg[k], leaves))
+            release_reg(ra, in->arg[k]);
+}
+
 static void release_dead(struct ra *ra, const struct ir_insn *in)
 {
     bool leaves = may_leave(ra->ir, in);
-    for (unsigned k = 0; k < ir_op_info[in->op].nr_args; k++) {
-        ir_ref r = in->arg[k];
-        if (r && dies_here(ra, r) && !(leaves && ra->val[r].nr_vars))
-            release(ra, r);
-    }
+    for (unsigned k = 0; k < ir_op_info[in->op].nr_args; k++)
+        if (is_released(ra, in->arg[k], leaves))
+            release(ra, in->arg[k]);
 }
 
 // ---- Instructions ----
@@ -321,16 +334,15 @@ static void do_op(struct ra *ra, const struct ir_insn *original, struct ra_rule 
     } else if (rule.result == RA_EARLY) {
         dst = take_reg(ra, ra_class_of(in->type), ra->at);
     }
-    if (rule.result != RA_NEW)
-        ra->host->emit(ra->h, ra->at, arg, dst);
-    release_dead(ra, in);
     if (rule.result == RA_NEW) {
         // What died is free for the result, what lives on stays pinned.
+        release_dead_regs(ra, in);
         for (unsigned c = 0; c < RA_NR_CLASSES; c++)
             ra->pinned[c] &= ~ra->free[c];
         dst = take_reg(ra, ra_class_of(in->type), ra->at);
-        ra->host->emit(ra->h, ra->at, arg, dst);
     }
+    ra->host->emit(ra->h, ra->at, arg, dst);
+    release_dead(ra, in);
 }
 
 // A call: what lives on must be elsewhere than in the registers that it clobbers.
