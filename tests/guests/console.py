@@ -23,11 +23,11 @@ class Failure(Exception):
 class Console:
     """A running machine whose first serial port is on our side of a pipe; carriage returns are dropped."""
 
-    def __init__(self, *args, program=FERRY):
+    def __init__(self, *args, program=FERRY, **popen):
         self.log = ""
         self.seen = 0  # of the log, by expect
         self.process = subprocess.Popen([program, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, bufsize=0)
+                                        stderr=subprocess.STDOUT, bufsize=0, **popen)
 
     def __enter__(self):
         return self
