@@ -43,6 +43,8 @@ PROGRAMS = {
     "echo": """li t0, 0x10000000; 1: lbu t1, 5(t0); andi t1, t1, 1; beqz t1, 1b; lbu t1, (t0); sb t1, (t0);
         li t2, 'q'; bne t1, t2, 1b; li t1, 0x5555;""" + FINISH,
     "idle": PUT.format("I") + "1: wfi; j 1b;",
+    "tohost": "la t0, tohost; li t1, 7 * 2 + 1; sd t1, (t0); j .; .data; .globl tohost; tohost: .dword 0;",
+    "uart": "li t0, 0x10013000; li t1, 1; sw t1, 8(t0); li t1, 'U'; sw t1, (t0); j .;",
 }
 
 failed = False
@@ -65,17 +67,17 @@ class SkipTest(Exception):
     pass
 
 
-def program(name):
+def program(name, bits=64, base=0x80000000):
     """The ELF file of a program, made when it is first asked for."""
-    path = TMP / name
+    path = TMP / f"{name}-{bits}-{base:x}"
     if path.exists():
         return path
     if not shutil.which(PREFIX + "gcc"):
         raise SkipTest(f"no {PREFIX}gcc (apt-get install gcc-riscv64-unknown-elf)")
-    source = TMP / f"{name}.S"
+    source = TMP / f"{path.name}.S"
     source.write_text(".globl _start\n_start:\n" + PROGRAMS[name].replace(";", "\n") + "\n")
-    subprocess.run([PREFIX + "gcc", "-march=rv64ima_zicsr", "-mabi=lp64", "-nostdlib", "-Wl,-Ttext=0x80000000",
-                    source, "-o", path], check=True)
+    subprocess.run([PREFIX + "gcc", f"-march=rv{bits}ima_zicsr", f"-mabi={'lp64' if bits == 64 else 'ilp32'}",
+                    "-nostdlib", f"-Wl,-Ttext={base:#x}", "-Wl,--no-relax", source, "-o", path], check=True)
     return path
 
 
@@ -199,6 +201,20 @@ def test_formats():
         equal(run("-M", "virt", "-bios", "none", "-kernel", path).returncode, 7, f"{path}: the status")
     # U-Boot's harnesses start firmware so.
     equal(run("-M", "virt", "-bios", raw).returncode, 7, "the status of -bios")
+
+
+def test_choices():
+    """The file decides about the board and the CPUs' width."""
+    equal(run(program("exit7", 32)).returncode, 7, "the status of a 32-bit program")
+    equal(run("-M", "virt", "-bios", "none", "-kernel", program("exit7", 32)).returncode, 7, "the status with -kernel")
+    raw = TMP / "exit7-32.bin"
+    subprocess.run([PREFIX + "objcopy", "-O", "binary", program("exit7", 32), raw], check=True)
+    equal(run("-M", "virt", "-cpu", "rv32", "-bios", "none", "-kernel", raw).returncode, 7, "the status with -cpu rv32")
+    equal(run(program("tohost")).returncode, 7, "the status of a program for spike")
+    result = run("-until", "1000", program("uart", 32, 0x20400000))
+    equal((result.returncode, result.stdout), (124, "U"), "status and output of a program for sifive_e")
+    result = run(program("spin", 64, 0x1000000))
+    contains(result.stderr, "loads at 0x1000000, which tells no board; choose one with -M")
 
 
 def test_reset():
