@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: MIT
-// Control and status registers: the table of csrs.def, who may access what, and what writing does. Privileged
-// manual, chapters "CSRs", "Machine-Level ISA" and "Supervisor-Level ISA"; floating-point ones: chapter F.
+// Control and status registers: the table of csrs.def, who may access what, and what writing does.
+// Privileged manual, chapters "CSRs", "Machine-Level ISA" and "Supervisor-Level ISA";
+// floating-point ones: chapter F.
 //
-// Fields are WARL: every value written becomes a legal one. Where the manual leaves the choice: a reserved
-// value of MPP, of a vector's MODE or of CBIE keeps the old one, satp with an unsupported MODE stays as it is,
-// misa is read-only, performance counters beyond cycle and instret read as zero. A cycle is an instruction.
+// Fields are WARL: every value written becomes a legal one. Where the manual leaves the choice: a
+// reserved value of MPP, of a vector's MODE or of CBIE keeps the old one, satp with an unsupported
+// MODE stays as it is, misa is read-only, performance counters beyond cycle and instret read as
+// zero. A cycle is an instruction.
 //
-// read_ and write_ functions see the whole register, 64 bits where it is WIDE; what picks halves for RV32 is
-// part() and write_part().
+// read_ and write_ functions see the whole register, 64 bits where it is WIDE; what picks halves
+// for RV32 is part() and write_part().
 #include <assert.h>
 
 #include "base/log.h"
 #include "cpu/riscv/riscv.h"
 
-#define MENVCFG_FIOM BIT(0)
+#define MENVCFG_FIOM       BIT(0)
 #define MENVCFG_CBIE_SHIFT 4
-#define MENVCFG_CBIE MASK(5, 4)
-#define MENVCFG_CBCFE BIT(6)
-#define MENVCFG_CBZE BIT(7)
+#define MENVCFG_CBIE       MASK(5, 4)
+#define MENVCFG_CBCFE      BIT(6)
+#define MENVCFG_CBZE       BIT(7)
 
 #define MIDELEG_MASK (BIT(IRQ_SSI) | BIT(IRQ_STI) | BIT(IRQ_SEI))
-#define MIE_M_MASK (BIT(IRQ_MSI) | BIT(IRQ_MTI) | BIT(IRQ_MEI))
+#define MIE_M_MASK   (BIT(IRQ_MSI) | BIT(IRQ_MTI) | BIT(IRQ_MEI))
 // All exceptions that S or U mode can meet.
 #define MEDELEG_MASK UINT64_C(0xb3ff)
 
-#define SSTATUS_MASK                                                                               \
+#define SSTATUS_MASK \
     (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
 
 #define COUNTER_CY BIT(0)
@@ -38,8 +40,9 @@ enum csr_check { CHECK_none, CHECK_fs, CHECK_tvm, CHECK_counter, CHECK_stimecmp 
 
 struct csr_write {
     uint64_t value;
-    uint64_t mask; // bits that the instruction wants to change; matters where the bit that is read is not the
-                   // bit that is written (mip.SEIP)
+    // Bits that the instruction wants to change; matters where the bit that is read is not the bit
+    // that is written (mip.SEIP).
+    uint64_t mask;
     unsigned number;
 };
 
@@ -78,12 +81,17 @@ static bool counter_enabled(const struct riscv_cpu *rv, uint64_t bit)
 static bool passes(const struct riscv_cpu *rv, const struct csr *c)
 {
     switch ((enum csr_check)c->check) {
-    case CHECK_none: return true;
-    case CHECK_fs: return (rv->s.mstatus & MSTATUS_FS) != 0;
-    case CHECK_tvm: return rv->s.priv != PRIV_S || !(rv->s.mstatus & MSTATUS_TVM);
-    case CHECK_counter: return counter_enabled(rv, BIT(c->number & 31));
+    case CHECK_none:
+        return true;
+    case CHECK_fs:
+        return (rv->s.mstatus & MSTATUS_FS) != 0;
+    case CHECK_tvm:
+        return rv->s.priv != PRIV_S || !(rv->s.mstatus & MSTATUS_TVM);
+    case CHECK_counter:
+        return counter_enabled(rv, BIT(c->number & 31));
     case CHECK_stimecmp:
-        return rv->s.priv == PRIV_M || (rv->s.mcounteren & COUNTER_TM && rv->s.menvcfg & MENVCFG_STCE);
+        return rv->s.priv == PRIV_M ||
+               (rv->s.mcounteren & COUNTER_TM && rv->s.menvcfg & MENVCFG_STCE);
     }
     assert(!"a check that the table knows");
     return false;
@@ -465,6 +473,7 @@ static void write_mseccfg(struct riscv_cpu *rv, const struct csr_write *w)
 // ---- The table ----
 
 #define E(id) RV_EXT_BIT(RV_EXT_##id)
+// clang-format off
 #define TIMES_16(M, ...)                                                                           \
     M(0, __VA_ARGS__) M(1, __VA_ARGS__) M(2, __VA_ARGS__) M(3, __VA_ARGS__) M(4, __VA_ARGS__)      \
     M(5, __VA_ARGS__) M(6, __VA_ARGS__) M(7, __VA_ARGS__) M(8, __VA_ARGS__) M(9, __VA_ARGS__)      \
@@ -478,23 +487,25 @@ static void write_mseccfg(struct riscv_cpu *rv, const struct csr_write *w)
     M(21, __VA_ARGS__) M(22, __VA_ARGS__) M(23, __VA_ARGS__) M(24, __VA_ARGS__)                    \
     M(25, __VA_ARGS__) M(26, __VA_ARGS__) M(27, __VA_ARGS__) M(28, __VA_ARGS__)                    \
     M(29, __VA_ARGS__) M(30, __VA_ARGS__) M(31, __VA_ARGS__)
+// clang-format on
 
-#define ROW(num, text, needs, flag, chk, ...)                                                      \
+#define ROW(num, text, needs, flag, chk, ...) \
     {.name = text, .need = needs, .number = num, .flags = flag, .check = CHECK_##chk, __VA_ARGS__},
-#define CSR(num, text, needs, flag, chk, rd, wr)                                                   \
+#define CSR(num, text, needs, flag, chk, rd, wr) \
     ROW(num, #text, needs, flag, chk, .read = read_##rd, .write = write_##wr)
-#define CSR_SET(num, text, needs, flag, chk, member, wr)                                           \
-    ROW(num, #text, needs, flag, chk, .offset = offsetof(struct riscv_cpu, member), .write = write_##wr)
-#define CSR_VAR(num, text, needs, member, bits)                                                    \
+#define CSR_SET(num, text, needs, flag, chk, member, wr)                            \
+    ROW(num, #text, needs, flag, chk, .offset = offsetof(struct riscv_cpu, member), \
+        .write = write_##wr)
+#define CSR_VAR(num, text, needs, member, bits) \
     ROW(num, #text, needs, 0, none, .offset = offsetof(struct riscv_cpu, member), .mask = bits)
 #define CSR_HIGH(num, text, low) ROW(num, #text, 0, ONLY32 | HIGH, none, .of = low)
-#define CSR_HPM(base, prefix, suffix, needs, flag, chk)                                            \
+#define CSR_HPM(base, prefix, suffix, needs, flag, chk) \
     TIMES_29_FROM_3(HPM_ROW, base, prefix, suffix, needs, flag, chk)
-#define HPM_ROW(n, base, prefix, suffix, needs, flag, chk)                                         \
+#define HPM_ROW(n, base, prefix, suffix, needs, flag, chk) \
     ROW(base + n, #prefix #n #suffix, needs, flag, chk, .read = read_zero, .write = write_none)
 #define CSR_PMPADDR(base) TIMES_16(PMPADDR_ROW, base)
-#define PMPADDR_ROW(n, base)                                                                       \
-    ROW(base + n, "pmpaddr" #n, E(PMP), LEAVE, none,                                               \
+#define PMPADDR_ROW(n, base)                         \
+    ROW(base + n, "pmpaddr" #n, E(PMP), LEAVE, none, \
         .offset = offsetof(struct riscv_cpu, s.pmpaddr[n]), .write = write_pmpaddr)
 
 static const struct csr csrs[] = {
@@ -566,7 +577,8 @@ static uint64_t part(const struct riscv_cpu *rv, const struct csr *c, uint64_t f
 }
 
 // Changes the part that c is of a register that reads as `full`.
-static void write_part(struct riscv_cpu *rv, const struct csr *c, uint64_t full, uint64_t value, uint64_t mask)
+static void write_part(struct riscv_cpu *rv, const struct csr *c, uint64_t full, uint64_t value,
+                       uint64_t mask)
 {
     uint64_t of_part = xlen32(rv) ? MASK(31, 0) : ~UINT64_C(0);
     if (c->flags & HIGH) {

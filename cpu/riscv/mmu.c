@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: MIT
-// Address translation: Bare, Sv32, Sv39, Sv48 and Sv57, with Svade, Svadu, Svnapot and Svpbmt. Privileged
-// manual, "Virtual Address Translation Process" (the order of checks is its order of steps).
+// Address translation: Bare, Sv32, Sv39, Sv48 and Sv57, with Svade, Svadu, Svnapot and Svpbmt.
+// Privileged manual, "Virtual Address Translation Process" (the order of checks is its order of
+// steps).
 //
-// PTEs are read from memory alone: a page table in a device's registers is an access fault. Invalid PTEs are
-// never cached. The memory type of Svpbmt changes nothing here.
+// PTEs are read from memory alone: a page table in a device's registers is an access fault. Invalid
+// PTEs are never cached. The memory type of Svpbmt changes nothing here.
 #include <assert.h>
 #include <inttypes.h>
 
 #include "base/log.h"
 #include "cpu/riscv/riscv.h"
 
-#define PTE_V BIT(0)
-#define PTE_R BIT(1)
-#define PTE_W BIT(2)
-#define PTE_X BIT(3)
-#define PTE_U BIT(4)
-#define PTE_A BIT(6)
-#define PTE_D BIT(7)
+#define PTE_V         BIT(0)
+#define PTE_R         BIT(1)
+#define PTE_W         BIT(2)
+#define PTE_X         BIT(3)
+#define PTE_U         BIT(4)
+#define PTE_A         BIT(6)
+#define PTE_D         BIT(7)
 #define PTE_PPN_SHIFT 10
-#define PTE_PBMT MASK(62, 61)
-#define PTE_N BIT(63)
-#define PTE_RESERVED MASK(60, 54)
-#define NAPOT_BITS 4 // the one size there is, 64 KiB
+#define PTE_PBMT      MASK(62, 61)
+#define PTE_N         BIT(63)
+#define PTE_RESERVED  MASK(60, 54)
+#define NAPOT_BITS    4 // the one size there is, 64 KiB
 
 // What the regimes mean.
 static const struct regime {
     uint8_t priv; // enum riscv_priv
     bool sum, mxr;
 } regimes[] = {
-    [REGIME_M] = {PRIV_M, false, false},     [REGIME_S] = {PRIV_S, false, false},
-    [REGIME_S_SUM] = {PRIV_S, true, false},  [REGIME_U] = {PRIV_U, false, false},
-    [REGIME_S_MXR] = {PRIV_S, false, true},  [REGIME_S_SUM_MXR] = {PRIV_S, true, true},
+    [REGIME_M] = {PRIV_M, false, false},    [REGIME_S] = {PRIV_S, false, false},
+    [REGIME_S_SUM] = {PRIV_S, true, false}, [REGIME_U] = {PRIV_U, false, false},
+    [REGIME_S_MXR] = {PRIV_S, false, true}, [REGIME_S_SUM_MXR] = {PRIV_S, true, true},
     [REGIME_U_MXR] = {PRIV_U, false, true},
 };
 
@@ -51,7 +52,7 @@ struct walk {
     enum tlb_access access;
     const struct regime *regime;
     const struct scheme *scheme;
-    unsigned level;   // of the PTE
+    unsigned level; // of the PTE
     paddr_t pte_addr;
     uint64_t pte;
     unsigned allowed; // BIT(enum tlb_access), by the PTE
@@ -81,7 +82,8 @@ void riscv_fault_bus(struct cpu *cpu, vaddr_t addr, enum tlb_access access)
 
 void riscv_fault_align(struct cpu *cpu, vaddr_t addr, enum tlb_access access)
 {
-    static const uint8_t causes[] = {EXC_LOAD_MISALIGNED, EXC_STORE_MISALIGNED, EXC_FETCH_MISALIGNED};
+    static const uint8_t causes[] = {EXC_LOAD_MISALIGNED, EXC_STORE_MISALIGNED,
+                                     EXC_FETCH_MISALIGNED};
     cpu_raise(cpu, causes[access], addr);
 }
 
@@ -226,7 +228,7 @@ static void note_large(const struct walk *w)
 {
     unsigned bits = w->pte & PTE_N ? NAPOT_BITS : w->level * w->scheme->vpn_bits;
     uint64_t offset = BIT(PAGE_BITS + bits) - 1;
-    struct riscv_pmp_range *big = &w->rv->big[half_of(w->rv, w->va)];
+    struct riscv_range *big = &w->rv->big[half_of(w->rv, w->va)];
     if (!bits)
         return;
     big->first = MIN(big->first, w->va & ~offset);
@@ -238,13 +240,13 @@ void riscv_flush_tlb(struct riscv_cpu *rv)
     if (log_on(LOG_MMU))
         log_printf("riscv: hart %" PRIu64 ": TLB flushed\n", rv->hartid);
     for (unsigned i = 0; i < ARRAY_LEN(rv->big); i++)
-        rv->big[i] = (struct riscv_pmp_range){.first = UINT64_MAX, .last = 0};
+        rv->big[i] = (struct riscv_range){.first = UINT64_MAX, .last = 0};
     cpu_flush_tlb(&rv->cpu);
 }
 
 void riscv_flush_tlb_page(struct riscv_cpu *rv, vaddr_t addr)
 {
-    const struct riscv_pmp_range *big = &rv->big[half_of(rv, addr)];
+    const struct riscv_range *big = &rv->big[half_of(rv, addr)];
     if (addr >= big->first && addr <= big->last)
         riscv_flush_tlb(rv);
     else
@@ -277,17 +279,21 @@ static unsigned satp_mode(const struct riscv_cpu *rv)
 
 static void log_walk(const struct walk *w, const struct tlb_fill *fill)
 {
-    log_printf("riscv: hart %" PRIu64 ": 0x%" PRIx64 " -> 0x%" PRIx64 " %c%c%c%s\n", w->rv->hartid, w->va,
-               w->pa, fill->prot[TLB_READ] ? 'r' : '-', fill->prot[TLB_WRITE] ? 'w' : '-',
+    log_printf("riscv: hart %" PRIu64 ": 0x%" PRIx64 " -> 0x%" PRIx64 " %c%c%c%s\n", w->rv->hartid,
+               w->va, w->pa, fill->prot[TLB_READ] ? 'r' : '-', fill->prot[TLB_WRITE] ? 'w' : '-',
                fill->prot[TLB_EXEC] ? 'x' : '-', fill->uncached ? " once" : "");
 }
 
-bool riscv_walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access, unsigned regime,
-                struct tlb_fill *fill)
+bool riscv_walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access,
+                unsigned regime, struct tlb_fill *fill)
 {
     struct riscv_cpu *rv = riscv_cpu_of(cpu);
     assert(regime < ARRAY_LEN(regimes));
-    struct walk w = {.rv = rv, .va = addr, .access = access, .regime = &regimes[regime], .pa = addr,
+    struct walk w = {.rv = rv,
+                     .va = addr,
+                     .access = access,
+                     .regime = &regimes[regime],
+                     .pa = addr,
                      .allowed = ~0u};
     unsigned mode = satp_mode(rv);
     if (w.regime->priv != PRIV_M && mode) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// CPU models and their options: what `-cpu rv64,zbb=off,sv48=on` means, and the ISA string that tells the guest.
+// CPU models and their options: what `-cpu rv64,zbb=off,sv48=on` means, and the ISA string that
+// tells the guest.
 //
-// Names are case-insensitive and may carry an "x-" in front, as other emulators spell experimental extensions.
+// Names are case-insensitive and may carry an "x-" in front, as other emulators spell experimental
+// extensions.
 #include <assert.h>
 #include <errno.h>
 
@@ -58,14 +60,15 @@ static const struct mode {
     {"sv57", SATP_SV57, 64},
 };
 
-#define MCU (E(I) | E(M) | E(A) | E(C) | E(U) | E(PMP) | E(ZICSR) | E(ZIFENCEI) | E(ZICNTR) | E(ZIHPM))
+#define MCU \
+    (E(I) | E(M) | E(A) | E(C) | E(U) | E(PMP) | E(ZICSR) | E(ZIFENCEI) | E(ZICNTR) | E(ZIHPM))
 #define APP (MCU | E(F) | E(D) | E(S) | E(MMU))
 
 static const struct model {
     const char *name;
-    unsigned xlen;   // 0: any
-    unsigned in;     // extensions of ext.def that it has, or 0:
-    riscv_exts exts; // these
+    unsigned xlen;          // 0: any
+    unsigned in;            // extensions of ext.def that it has, or 0:
+    riscv_exts exts;        // these
     enum satp_mode satp[2]; // the largest, for XLEN 32 and 64
     const char *desc;
 } models[] = {
@@ -131,7 +134,8 @@ static void wish_exts(struct wish *w, riscv_exts which, bool on)
 }
 
 // Extensions and groups. *known: whether the name is one.
-static bool option_ext(struct wish *w, const char *name, const char *text, bool *known, GError **error)
+static bool option_ext(struct wish *w, const char *name, const char *text, bool *known,
+                       GError **error)
 {
     riscv_exts which = 0;
     const char *missing = NULL;
@@ -158,7 +162,8 @@ static bool option_ext(struct wish *w, const char *name, const char *text, bool 
     return true;
 }
 
-static bool option_satp(struct wish *w, const char *name, const char *text, bool *known, GError **error)
+static bool option_satp(struct wish *w, const char *name, const char *text, bool *known,
+                        GError **error)
 {
     for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
         bool on;
@@ -182,8 +187,8 @@ static bool option_number(struct riscv_cpu *rv, const char *name, const char *te
         const char *name;
         uint64_t *to; // NULL: must be RISCV_CBO_BLOCK
     } numbers[] = {
-        {"mvendorid", &rv->mvendorid}, {"marchid", &rv->marchid},  {"mimpid", &rv->mimpid},
-        {"resetvec", &rv->reset_pc},   {"cbom_blocksize", NULL},   {"cboz_blocksize", NULL},
+        {"mvendorid", &rv->mvendorid}, {"marchid", &rv->marchid}, {"mimpid", &rv->mimpid},
+        {"resetvec", &rv->reset_pc},   {"cbom_blocksize", NULL},  {"cboz_blocksize", NULL},
         {"cbop_blocksize", NULL},
     };
     for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
@@ -201,9 +206,11 @@ static bool option_number(struct riscv_cpu *rv, const char *name, const char *te
     return true;
 }
 
-static bool option_other(struct wish *w, const char *name, const char *text, bool *known, GError **error)
+static bool option_other(struct wish *w, const char *name, const char *text, bool *known,
+                         GError **error)
 {
-    static const char *const meaningless[] = {"vlen", "elen", "vext_spec", "pmu-num", "pmu-mask", "debug"};
+    static const char *const meaningless[] = {"vlen",    "elen",     "vext_spec",
+                                              "pmu-num", "pmu-mask", "debug"};
     bool on;
     *known = true;
     if (!strcmp(name, "misaligned")) {
@@ -304,7 +311,8 @@ static bool check_conflicts(const struct wish *w, riscv_exts have, GError **erro
         if (w->off & have & RV_EXT_BIT(e))
             return fail(error, "%s=off: it is a part of others that are on", exts[e].name);
     if (have & E(ZCMP) && have & E(ZCD))
-        return fail(error, "zcmp uses the encodings of zcd, which c and d bring; switch c or d off");
+        return fail(error,
+                    "zcmp uses the encodings of zcd, which c and d bring; switch c or d off");
     return true;
 }
 
@@ -381,7 +389,8 @@ static bool find_model(struct wish *w, const char *name, unsigned xlen, GError *
         if (g_ascii_strcasecmp(name, m->name))
             continue;
         if (m->xlen && m->xlen != xlen)
-            return fail(error, "%s is a %u-bit model, but this machine is of %u bits", name, m->xlen, xlen);
+            return fail(error, "%s is a %u-bit model, but this machine is of %u bits", name,
+                        m->xlen, xlen);
         w->model = m;
         w->xlen = xlen;
         return true;

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Physical memory protection: 16 entries, grain of 4 bytes. Privileged manual, "Physical Memory Protection",
-// and for mseccfg chapter Smepmp.
+// Physical memory protection: 16 entries, grain of 4 bytes. Privileged manual, "Physical Memory
+// Protection", and for mseccfg chapter Smepmp.
 //
-// Entries are decoded to ranges of bytes whenever they change; the TLB, which holds what was allowed, is
-// flushed then.
+// Entries are decoded to ranges of bytes whenever they change; the TLB, which holds what was
+// allowed, is flushed then.
 #include <assert.h>
 
 #include "base/log.h"
 #include "cpu/riscv/riscv.h"
 
-#define CFG_R 0x01
-#define CFG_W 0x02
-#define CFG_X 0x04
-#define CFG_RWX 0x07
+#define CFG_R       0x01
+#define CFG_W       0x02
+#define CFG_X       0x04
+#define CFG_RWX     0x07
 #define CFG_A_SHIFT 3
-#define CFG_L 0x80
-#define CFG_MASK 0x9f
+#define CFG_L       0x80
+#define CFG_MASK    0x9f
 
 enum pmp_match { PMP_OFF, PMP_TOR, PMP_NA4, PMP_NAPOT };
 
-#define ALLOW_R BIT(TLB_READ)
-#define ALLOW_W BIT(TLB_WRITE)
-#define ALLOW_X BIT(TLB_EXEC)
+#define ALLOW_R   BIT(TLB_READ)
+#define ALLOW_W   BIT(TLB_WRITE)
+#define ALLOW_X   BIT(TLB_EXEC)
 #define ALLOW_ALL (ALLOW_R | ALLOW_W | ALLOW_X)
 
 static unsigned cfg_at(const struct riscv_cpu *rv, unsigned i)
@@ -36,30 +36,34 @@ static enum pmp_match match_of(unsigned cfg)
 
 // ---- Decoding ----
 
-static const struct riscv_pmp_range nothing = {.first = 1, .last = 0};
+static const struct riscv_range nothing = {.first = 1, .last = 0};
 
-static struct riscv_pmp_range range_tor(uint64_t bottom, uint64_t top)
+static struct riscv_range range_tor(uint64_t bottom, uint64_t top)
 {
     if (bottom >= top)
         return nothing;
-    return (struct riscv_pmp_range){.first = bottom << 2, .last = (top << 2) - 1};
+    return (struct riscv_range){.first = bottom << 2, .last = (top << 2) - 1};
 }
 
 // The number of ones at the end of pmpaddr gives the size.
-static struct riscv_pmp_range range_napot(uint64_t addr)
+static struct riscv_range range_napot(uint64_t addr)
 {
     uint64_t offset = addr ^ (addr + 1);
-    return (struct riscv_pmp_range){.first = (addr & ~offset) << 2, .last = (addr | offset) << 2 | 3};
+    return (struct riscv_range){.first = (addr & ~offset) << 2, .last = (addr | offset) << 2 | 3};
 }
 
-static struct riscv_pmp_range decode(const struct riscv_cpu *rv, unsigned i)
+static struct riscv_range decode(const struct riscv_cpu *rv, unsigned i)
 {
     uint64_t addr = rv->s.pmpaddr[i];
     switch (match_of(cfg_at(rv, i))) {
-    case PMP_OFF: break;
-    case PMP_TOR: return range_tor(i ? rv->s.pmpaddr[i - 1] : 0, addr);
-    case PMP_NA4: return (struct riscv_pmp_range){.first = addr << 2, .last = addr << 2 | 3};
-    case PMP_NAPOT: return range_napot(addr);
+    case PMP_OFF:
+        break;
+    case PMP_TOR:
+        return range_tor(i ? rv->s.pmpaddr[i - 1] : 0, addr);
+    case PMP_NA4:
+        return (struct riscv_range){.first = addr << 2, .last = addr << 2 | 3};
+    case PMP_NAPOT:
+        return range_napot(addr);
     }
     return nothing;
 }
@@ -112,8 +116,8 @@ static unsigned allow_default(const struct riscv_cpu *rv, bool machine)
     return rv->s.mseccfg & MSECCFG_MML ? ALLOW_R | ALLOW_W : ALLOW_ALL;
 }
 
-unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size, enum riscv_priv priv,
-                           bool *partial)
+unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size,
+                           enum riscv_priv priv, bool *partial)
 {
     bool machine = priv == PRIV_M;
     paddr_t last = addr + size - 1, page = addr & PAGE_MASK, page_last = addr | ~PAGE_MASK;
@@ -122,7 +126,7 @@ unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned si
         return ALLOW_ALL;
     assert(size && last <= page_last);
     for (unsigned i = 0; i < rv->nr_pmp; i++) {
-        const struct riscv_pmp_range *r = &rv->pmp[i];
+        const struct riscv_range *r = &rv->pmp[i];
         if (r->first > page_last || r->last < page || r->first > r->last)
             continue;
         if (r->first > page || r->last < page_last)
@@ -202,8 +206,8 @@ void riscv_pmp_write_seccfg(struct riscv_cpu *rv, uint64_t value)
         any_locked |= (cfg_at(rv, i) & CFG_L) != 0;
     if (any_locked && !(old & MSECCFG_RLB))
         value &= ~MSECCFG_RLB;
-    rv->s.mseccfg = (value & (MSECCFG_MML | MSECCFG_MMWP | MSECCFG_RLB)) |
-                    (old & (MSECCFG_MML | MSECCFG_MMWP));
+    rv->s.mseccfg =
+        (value & (MSECCFG_MML | MSECCFG_MMWP | MSECCFG_RLB)) | (old & (MSECCFG_MML | MSECCFG_MMWP));
     if (rv->s.mseccfg != old)
         riscv_flush_tlb(rv);
 }

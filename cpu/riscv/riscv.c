@@ -8,35 +8,36 @@
 
 // ---- Tables ----
 
-const char *const riscv_x_names[32] = {
-    "zero", "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5",
-    "a6",   "a7", "s2", "s3", "s4",  "s5",  "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
-const char *const riscv_f_names[32] = {
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6",  "ft7",  "fs0", "fs1", "fa0",
-    "fa1", "fa2", "fa3", "fa4", "fa5", "fa6", "fa7",  "fs2",  "fs3", "fs4", "fs5",
-    "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11"};
+const char *const riscv_x_names[32] = {"zero", "ra", "sp",  "gp",  "tp", "t0", "t1", "t2",
+                                       "s0",   "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
+                                       "a6",   "a7", "s2",  "s3",  "s4", "s5", "s6", "s7",
+                                       "s8",   "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
+const char *const riscv_f_names[32] = {"ft0", "ft1", "ft2",  "ft3",  "ft4", "ft5", "ft6",  "ft7",
+                                       "fs0", "fs1", "fa0",  "fa1",  "fa2", "fa3", "fa4",  "fa5",
+                                       "fa6", "fa7", "fs2",  "fs3",  "fs4", "fs5", "fs6",  "fs7",
+                                       "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11"};
 
-#define VAR(n, text, t)                                                                            \
+#define VAR(n, text, t) \
     [n] = {.name = text, .type = t, .offset = offsetof(struct cpu, reg) + (n) * sizeof(uint64_t)}
-#define X_VARS(t)                                                                                  \
-    VAR(0, "zero", t), VAR(1, "ra", t), VAR(2, "sp", t), VAR(3, "gp", t), VAR(4, "tp", t),         \
-        VAR(5, "t0", t), VAR(6, "t1", t), VAR(7, "t2", t), VAR(8, "s0", t), VAR(9, "s1", t),       \
-        VAR(10, "a0", t), VAR(11, "a1", t), VAR(12, "a2", t), VAR(13, "a3", t), VAR(14, "a4", t),  \
-        VAR(15, "a5", t), VAR(16, "a6", t), VAR(17, "a7", t), VAR(18, "s2", t), VAR(19, "s3", t),  \
-        VAR(20, "s4", t), VAR(21, "s5", t), VAR(22, "s6", t), VAR(23, "s7", t), VAR(24, "s8", t),  \
-        VAR(25, "s9", t), VAR(26, "s10", t), VAR(27, "s11", t), VAR(28, "t3", t),                  \
+#define X_VARS(t)                                                                                 \
+    VAR(0, "zero", t), VAR(1, "ra", t), VAR(2, "sp", t), VAR(3, "gp", t), VAR(4, "tp", t),        \
+        VAR(5, "t0", t), VAR(6, "t1", t), VAR(7, "t2", t), VAR(8, "s0", t), VAR(9, "s1", t),      \
+        VAR(10, "a0", t), VAR(11, "a1", t), VAR(12, "a2", t), VAR(13, "a3", t), VAR(14, "a4", t), \
+        VAR(15, "a5", t), VAR(16, "a6", t), VAR(17, "a7", t), VAR(18, "s2", t), VAR(19, "s3", t), \
+        VAR(20, "s4", t), VAR(21, "s5", t), VAR(22, "s6", t), VAR(23, "s7", t), VAR(24, "s8", t), \
+        VAR(25, "s9", t), VAR(26, "s10", t), VAR(27, "s11", t), VAR(28, "t3", t),                 \
         VAR(29, "t4", t), VAR(30, "t5", t), VAR(31, "t6", t)
-#define F_VARS                                                                                     \
-    VAR(32, "ft0", IR_F64), VAR(33, "ft1", IR_F64), VAR(34, "ft2", IR_F64),                        \
-        VAR(35, "ft3", IR_F64), VAR(36, "ft4", IR_F64), VAR(37, "ft5", IR_F64),                    \
-        VAR(38, "ft6", IR_F64), VAR(39, "ft7", IR_F64), VAR(40, "fs0", IR_F64),                    \
-        VAR(41, "fs1", IR_F64), VAR(42, "fa0", IR_F64), VAR(43, "fa1", IR_F64),                    \
-        VAR(44, "fa2", IR_F64), VAR(45, "fa3", IR_F64), VAR(46, "fa4", IR_F64),                    \
-        VAR(47, "fa5", IR_F64), VAR(48, "fa6", IR_F64), VAR(49, "fa7", IR_F64),                    \
-        VAR(50, "fs2", IR_F64), VAR(51, "fs3", IR_F64), VAR(52, "fs4", IR_F64),                    \
-        VAR(53, "fs5", IR_F64), VAR(54, "fs6", IR_F64), VAR(55, "fs7", IR_F64),                    \
-        VAR(56, "fs8", IR_F64), VAR(57, "fs9", IR_F64), VAR(58, "fs10", IR_F64),                   \
-        VAR(59, "fs11", IR_F64), VAR(60, "ft8", IR_F64), VAR(61, "ft9", IR_F64),                   \
+#define F_VARS                                                                   \
+    VAR(32, "ft0", IR_F64), VAR(33, "ft1", IR_F64), VAR(34, "ft2", IR_F64),      \
+        VAR(35, "ft3", IR_F64), VAR(36, "ft4", IR_F64), VAR(37, "ft5", IR_F64),  \
+        VAR(38, "ft6", IR_F64), VAR(39, "ft7", IR_F64), VAR(40, "fs0", IR_F64),  \
+        VAR(41, "fs1", IR_F64), VAR(42, "fa0", IR_F64), VAR(43, "fa1", IR_F64),  \
+        VAR(44, "fa2", IR_F64), VAR(45, "fa3", IR_F64), VAR(46, "fa4", IR_F64),  \
+        VAR(47, "fa5", IR_F64), VAR(48, "fa6", IR_F64), VAR(49, "fa7", IR_F64),  \
+        VAR(50, "fs2", IR_F64), VAR(51, "fs3", IR_F64), VAR(52, "fs4", IR_F64),  \
+        VAR(53, "fs5", IR_F64), VAR(54, "fs6", IR_F64), VAR(55, "fs7", IR_F64),  \
+        VAR(56, "fs8", IR_F64), VAR(57, "fs9", IR_F64), VAR(58, "fs10", IR_F64), \
+        VAR(59, "fs11", IR_F64), VAR(60, "ft8", IR_F64), VAR(61, "ft9", IR_F64), \
         VAR(62, "ft10", IR_F64), VAR(63, "ft11", IR_F64)
 
 const struct ir_var riscv_vars32[RV_NR_VARS] = {X_VARS(IR_I32), F_VARS};
@@ -44,13 +45,40 @@ const struct ir_var riscv_vars64[RV_NR_VARS] = {X_VARS(IR_I64), F_VARS};
 
 #define S(member) STATE_VAR(struct riscv_state, member)
 
-static const struct state_field riscv_state_fields[] = {
-    S(mstatus), S(medeleg), S(mideleg), S(mie), S(mtvec), S(mscratch), S(mepc), S(mcause), S(mtval),
-    S(stvec), S(sscratch), S(sepc), S(scause), S(stval), S(satp), S(mcounteren), S(scounteren),
-    S(mcountinhibit), S(menvcfg), S(senvcfg), S(mseccfg), S(stimecmp), S(mip_soft), S(mip_lines),
-    S(mcycle), S(minstret), STATE_ARRAY(struct riscv_state, pmpaddr),
-    STATE_ARRAY(struct riscv_state, pmpcfg), S(reservation), S(reserved), S(priv), S(frm),
-    STATE_TIMER(struct riscv_state, stimer), STATE_END};
+static const struct state_field riscv_state_fields[] = {S(mstatus),
+                                                        S(medeleg),
+                                                        S(mideleg),
+                                                        S(mie),
+                                                        S(mtvec),
+                                                        S(mscratch),
+                                                        S(mepc),
+                                                        S(mcause),
+                                                        S(mtval),
+                                                        S(stvec),
+                                                        S(sscratch),
+                                                        S(sepc),
+                                                        S(scause),
+                                                        S(stval),
+                                                        S(satp),
+                                                        S(mcounteren),
+                                                        S(scounteren),
+                                                        S(mcountinhibit),
+                                                        S(menvcfg),
+                                                        S(senvcfg),
+                                                        S(mseccfg),
+                                                        S(stimecmp),
+                                                        S(mip_soft),
+                                                        S(mip_lines),
+                                                        S(mcycle),
+                                                        S(minstret),
+                                                        STATE_ARRAY(struct riscv_state, pmpaddr),
+                                                        STATE_ARRAY(struct riscv_state, pmpcfg),
+                                                        S(reservation),
+                                                        S(reserved),
+                                                        S(priv),
+                                                        S(frm),
+                                                        STATE_TIMER(struct riscv_state, stimer),
+                                                        STATE_END};
 
 const struct state_field riscv_cpu_fields[] = {STATE_SUB(struct riscv_cpu, cpu, cpu_state_fields),
                                                STATE_SUB(struct riscv_cpu, s, riscv_state_fields),
@@ -62,9 +90,12 @@ static enum riscv_regime regime_of(enum riscv_priv priv, uint64_t mstatus)
 {
     bool mxr = mstatus & MSTATUS_MXR;
     switch (priv) {
-    case PRIV_M: return REGIME_M;
-    case PRIV_U: return mxr ? REGIME_U_MXR : REGIME_U;
-    case PRIV_S: break;
+    case PRIV_M:
+        return REGIME_M;
+    case PRIV_U:
+        return mxr ? REGIME_U_MXR : REGIME_U;
+    case PRIV_S:
+        break;
     }
     if (mstatus & MSTATUS_SUM)
         return mxr ? REGIME_S_SUM_MXR : REGIME_S_SUM;
@@ -81,10 +112,13 @@ enum riscv_priv riscv_data_priv(const struct riscv_cpu *rv)
 static enum riscv_key_fs key_fs(const struct riscv_cpu *rv)
 {
     switch ((enum riscv_fs)bits_get(rv->s.mstatus, MSTATUS_FS_SHIFT, 2)) {
-    case FS_OFF: return KEY_FS_OFF;
+    case FS_OFF:
+        return KEY_FS_OFF;
     case FS_INITIAL:
-    case FS_CLEAN: break;
-    case FS_DIRTY: return KEY_FS_DIRTY;
+    case FS_CLEAN:
+        break;
+    case FS_DIRTY:
+        return KEY_FS_DIRTY;
     }
     return KEY_FS_CLEAN;
 }
@@ -163,8 +197,8 @@ static void renew(struct riscv_cpu *rv)
     riscv_irq_update(rv);
 }
 
-// A hart with svade as well starts as Svade; else hardware updates A and D from the start, for software that
-// knows nothing of menvcfg. The same for memory types.
+// A hart with svade as well starts as Svade; else hardware updates A and D from the start, for
+// software that knows nothing of menvcfg. The same for memory types.
 static uint64_t reset_menvcfg(const struct riscv_cpu *rv)
 {
     bool adue = riscv_has(rv, RV_EXT_SVADU) && !riscv_has(rv, RV_EXT_SVADE);
@@ -204,7 +238,8 @@ static void make_legal(struct riscv_cpu *rv)
     if (!(rv->satp_modes >> (rv->xlen == 32 ? bits_get(satp, 31, 1) : bits_get(satp, 60, 4)) & 1))
         s->satp = 0;
     s->mideleg &= BIT(IRQ_SSI) | BIT(IRQ_STI) | BIT(IRQ_SEI);
-    s->mie &= BIT(IRQ_SSI) | BIT(IRQ_MSI) | BIT(IRQ_STI) | BIT(IRQ_MTI) | BIT(IRQ_SEI) | BIT(IRQ_MEI);
+    s->mie &=
+        BIT(IRQ_SSI) | BIT(IRQ_MSI) | BIT(IRQ_STI) | BIT(IRQ_MTI) | BIT(IRQ_SEI) | BIT(IRQ_MEI);
 }
 
 static void loaded(struct cpu *cpu)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Traps, interrupts, the instructions that return from them or wait for them, and the other privileged helpers
-// of lifted code. Privileged manual, "Machine-Level ISA" and "Supervisor-Level ISA".
+// Traps, interrupts, the instructions that return from them or wait for them, and the other
+// privileged helpers of lifted code. Privileged manual, "Machine-Level ISA" and "Supervisor-Level
+// ISA".
 #include <assert.h>
 #include <inttypes.h>
 
@@ -149,8 +150,8 @@ uint64_t riscv_illegal(struct cpu *cpu, uint64_t insn, uint64_t b, uint64_t c, u
     return 0;
 }
 
-// The mode changes to priv. Lifted code goes on behind this by an indirect jump, perhaps without a look at the
-// loop: so the translator must know the new key now.
+// The mode changes to priv. Lifted code goes on behind this by an indirect jump, perhaps without a
+// look at the loop: so the translator must know the new key now.
 static void return_to(struct riscv_cpu *rv, enum riscv_priv priv)
 {
     rv->s.priv = priv;
@@ -236,8 +237,8 @@ uint64_t riscv_lr(struct cpu *cpu, uint64_t addr, uint64_t size, uint64_t c, uin
     return (uint64_t)bits_sext(value, 8u << size);
 }
 
-// Other harts run between slices only, and switching drops the reservation: so it stands unless this hart has
-// given it up, and its own stores don't.
+// Other harts run between slices only, and switching drops the reservation: so it stands unless
+// this hart has given it up, and its own stores don't.
 uint64_t riscv_sc(struct cpu *cpu, uint64_t addr, uint64_t size, uint64_t value, uint64_t d)
 {
     struct riscv_cpu *rv = riscv_cpu_of(cpu);
@@ -257,7 +258,8 @@ uint64_t riscv_sc(struct cpu *cpu, uint64_t addr, uint64_t size, uint64_t value,
 
 // ---- Cache blocks ----
 
-// A block may be managed if it may be read or written, which PTEs and PMP entries grant only with reading.
+// A block may be managed if it may be read or written, which PTEs and PMP entries grant only with
+// reading.
 static bool cbo_manage(struct cpu *cpu, vaddr_t addr)
 {
     struct tlb_fill fill;

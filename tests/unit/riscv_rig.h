@@ -7,10 +7,10 @@
 
 #include "cpu/riscv/riscv.h"
 
-#define RIG_RAM UINT64_C(0x80000000)
+#define RIG_RAM      UINT64_C(0x80000000)
 #define RIG_RAM_SIZE UINT64_C(0x4000000)
-#define RIG_HZ UINT64_C(10000000)
-#define RIG_INSN UINT64_C(0x12345678) // instruction bits that helpers are told
+#define RIG_HZ       UINT64_C(10000000)
+#define RIG_INSN     UINT64_C(0x12345678) // instruction bits that helpers are told
 
 struct rig {
     struct mem *mem;
@@ -24,8 +24,13 @@ static inline struct rig rig_new(const char *model, unsigned xlen)
     struct rig r = {.mem = mem_new(), .clock = clock_new()};
     GError *error = NULL;
     cr_assert(mem_add_ram(r.mem, "ram", RIG_RAM, RIG_RAM_SIZE, &error));
-    struct riscv_cpu_config cfg = {.model = model, .xlen = xlen, .hartid = 3, .mem = r.mem,
-                                   .clock = r.clock, .reset_pc = RIG_RAM, .time_hz = RIG_HZ};
+    struct riscv_cpu_config cfg = {.model = model,
+                                   .xlen = xlen,
+                                   .hartid = 3,
+                                   .mem = r.mem,
+                                   .clock = r.clock,
+                                   .reset_pc = RIG_RAM,
+                                   .time_hz = RIG_HZ};
     r.cpu = riscv_cpu_new(&cfg, &error);
     cr_assert(r.cpu, "%s", error ? error->message : "");
     r.rv = riscv_cpu_of(r.cpu);

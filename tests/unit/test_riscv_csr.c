@@ -5,14 +5,45 @@
 #define ALL UINT64_C(0xffffffffffffffff)
 
 enum {
-    FFLAGS = 0x001, FRM = 0x002, FCSR = 0x003,
-    SSTATUS = 0x100, SIE = 0x104, STVEC = 0x105, SCOUNTEREN = 0x106, SENVCFG = 0x10a, SSCRATCH = 0x140,
-    SEPC = 0x141, SIP = 0x144, STIMECMP = 0x14d, STIMECMPH = 0x15d, SATP = 0x180,
-    MSTATUS = 0x300, MISA = 0x301, MEDELEG = 0x302, MIDELEG = 0x303, MIE = 0x304, MTVEC = 0x305,
-    MCOUNTEREN = 0x306, MENVCFG = 0x30a, MSTATUSH = 0x310, MEDELEGH = 0x312, MENVCFGH = 0x31a,
-    MCOUNTINHIBIT = 0x320, MSCRATCH = 0x340, MEPC = 0x341, MIP = 0x344,
-    MCYCLE = 0xb00, MINSTRET = 0xb02, MCYCLEH = 0xb80, CYCLE = 0xc00, TIME = 0xc01, INSTRET = 0xc02,
-    HPMCOUNTER3 = 0xc03, CYCLEH = 0xc80, TIMEH = 0xc81, MHARTID = 0xf14,
+    FFLAGS = 0x001,
+    FRM = 0x002,
+    FCSR = 0x003,
+    SSTATUS = 0x100,
+    SIE = 0x104,
+    STVEC = 0x105,
+    SCOUNTEREN = 0x106,
+    SENVCFG = 0x10a,
+    SSCRATCH = 0x140,
+    SEPC = 0x141,
+    SIP = 0x144,
+    STIMECMP = 0x14d,
+    STIMECMPH = 0x15d,
+    SATP = 0x180,
+    MSTATUS = 0x300,
+    MISA = 0x301,
+    MEDELEG = 0x302,
+    MIDELEG = 0x303,
+    MIE = 0x304,
+    MTVEC = 0x305,
+    MCOUNTEREN = 0x306,
+    MENVCFG = 0x30a,
+    MSTATUSH = 0x310,
+    MEDELEGH = 0x312,
+    MENVCFGH = 0x31a,
+    MCOUNTINHIBIT = 0x320,
+    MSCRATCH = 0x340,
+    MEPC = 0x341,
+    MIP = 0x344,
+    MCYCLE = 0xb00,
+    MINSTRET = 0xb02,
+    MCYCLEH = 0xb80,
+    CYCLE = 0xc00,
+    TIME = 0xc01,
+    INSTRET = 0xc02,
+    HPMCOUNTER3 = 0xc03,
+    CYCLEH = 0xc80,
+    TIMEH = 0xc81,
+    MHARTID = 0xf14,
 };
 
 // ---- Access ----
@@ -52,12 +83,14 @@ Test(riscv_csr, only_what_the_model_has)
     for (unsigned i = 0; i < ARRAY_LEN(absent); i++)
         cr_assert(csr_unreadable(&r, absent[i]), "0x%x", absent[i]);
     cr_assert(!csr_unreadable(&r, MCOUNTEREN));
-    cr_assert_eq(csr_wr(&r, MSTATUS, ALL), MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TW);
+    cr_assert_eq(csr_wr(&r, MSTATUS, ALL),
+                 MSTATUS_MIE | MSTATUS_MPIE | MSTATUS_MPP | MSTATUS_MPRV | MSTATUS_TW);
     cr_assert_eq(csr_wr(&r, MIE, ALL), 0x888);
     rig_free(&r);
 
     r = rig_new("rv64", 64);
-    static const unsigned absent64[] = {MSTATUSH, MEDELEGH, MENVCFGH, STIMECMPH, MCYCLEH, CYCLEH, 0x3a1, 0x3a3};
+    static const unsigned absent64[] = {MSTATUSH, MEDELEGH, MENVCFGH, STIMECMPH,
+                                        MCYCLEH,  CYCLEH,   0x3a1,    0x3a3};
     for (unsigned i = 0; i < ARRAY_LEN(absent64); i++)
         cr_assert(csr_unreadable(&r, absent64[i]), "0x%x", absent64[i]);
     rig_free(&r);
@@ -142,9 +175,9 @@ Test(riscv_csr, mstatus_fields)
 {
     struct rig r = rig_new("rv64", 64);
     const uint64_t xl = bits_set(0, 32, 2, 2) | bits_set(0, 34, 2, 2);
-    const uint64_t writable = MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE | MSTATUS_SPP |
-                              MSTATUS_MPP | MSTATUS_FS | MSTATUS_MPRV | MSTATUS_SUM | MSTATUS_MXR |
-                              MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
+    const uint64_t writable = MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE |
+                              MSTATUS_SPP | MSTATUS_MPP | MSTATUS_FS | MSTATUS_MPRV | MSTATUS_SUM |
+                              MSTATUS_MXR | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR;
     cr_assert_eq(csr_r(&r, MSTATUS), xl);
     cr_assert_eq(csr_wr(&r, MSTATUS, ALL), writable | xl | BIT(63));
     cr_assert_eq(csr_r(&r, SSTATUS), (writable & 0xc6122) | bits_set(0, 32, 2, 2) | BIT(63));
@@ -180,7 +213,8 @@ Test(riscv_csr, misa_says_what_there_is)
     cr_assert_eq(csr_wr(&r, MISA, 0), BIT(63) | imafdcsu);
     rig_free(&r);
     r = rig_new("rv32,f=off,c=off", 32);
-    cr_assert_eq(csr_r(&r, MISA), BIT(30) | (imafdcsu & ~(BIT('f' - 'a') | BIT('d' - 'a') | BIT('c' - 'a'))));
+    cr_assert_eq(csr_r(&r, MISA),
+                 BIT(30) | (imafdcsu & ~(BIT('f' - 'a') | BIT('d' - 'a') | BIT('c' - 'a'))));
     rig_free(&r);
 }
 
@@ -381,7 +415,8 @@ Test(riscv_csr, fcsr_parts)
 {
     static const struct {
         unsigned fflags, host;
-    } flags[] = {{1, FP_INEXACT}, {2, FP_UNDERFLOW}, {4, FP_OVERFLOW}, {8, FP_DIVZERO}, {16, FP_INVALID}};
+    } flags[] = {
+        {1, FP_INEXACT}, {2, FP_UNDERFLOW}, {4, FP_OVERFLOW}, {8, FP_DIVZERO}, {16, FP_INVALID}};
     struct rig r = rig_new("rv64", 64);
     csr_w(&r, MSTATUS, MSTATUS_FS);
     for (unsigned i = 0; i < ARRAY_LEN(flags); i++) {

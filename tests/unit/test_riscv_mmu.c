@@ -2,23 +2,23 @@
 // RISC-V address translation: what maps, and each kind of fault at each level of each scheme.
 #include "riscv_rig.h"
 
-#define V 0x01
-#define R 0x02
-#define W 0x04
-#define X 0x08
-#define U 0x10
-#define G 0x20
-#define A 0x40
-#define D 0x80
-#define RW_AD (V | R | W | A | D)
+#define V      0x01
+#define R      0x02
+#define W      0x04
+#define X      0x08
+#define U      0x10
+#define G      0x20
+#define A      0x40
+#define D      0x80
+#define RW_AD  (V | R | W | A | D)
 #define ALL_AD (V | R | W | X | A | D)
-#define N BIT(63)
+#define N      BIT(63)
 
-#define SATP 0x180
+#define SATP    0x180
 #define MENVCFG 0x30a
 
 #define TABLES (RIG_RAM + 0x100000) // page tables, one page each, allocated upwards
-#define DATA (RIG_RAM + 0x400000)   // where leaves lead, aligned to 4 MiB
+#define DATA   (RIG_RAM + 0x400000) // where leaves lead, aligned to 4 MiB
 
 struct scheme {
     unsigned mode, xlen, levels, bits, pte_size;
@@ -97,7 +97,8 @@ static void env_free(struct env *e)
 }
 
 // Walks; -1 and *fill, or the cause of the fault.
-static int walk(struct env *e, vaddr_t va, enum tlb_access access, enum riscv_regime regime, struct tlb_fill *fill)
+static int walk(struct env *e, vaddr_t va, enum tlb_access access, enum riscv_regime regime,
+                struct tlb_fill *fill)
 {
     *fill = (struct tlb_fill){0};
     bool ok = riscv_walk(e->r.cpu, va, 1, access, regime, fill);
@@ -122,8 +123,8 @@ static void expect_fault(struct env *e, vaddr_t va, bool page, const char *what,
     for (unsigned a = 0; a < TLB_NR_ACCESS; a++) {
         struct tlb_fill fill;
         int cause = walk(e, va, a, REGIME_S, &fill);
-        cr_assert_eq(cause, (page ? page_causes : access_causes)[a], "%s: mode %u, level %u: cause %d", what,
-                     e->s->mode, level, cause);
+        cr_assert_eq(cause, (page ? page_causes : access_causes)[a],
+                     "%s: mode %u, level %u: cause %d", what, e->s->mode, level, cause);
     }
 }
 
@@ -133,16 +134,19 @@ static void expect_fault(struct env *e, vaddr_t va, bool page, const char *what,
 
 Test(riscv_mmu, leaves_of_all_levels)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         for (unsigned level = 0; level < s->levels; level++) {
             struct env e = env_new(s);
             struct tlb_fill fill;
             uint64_t low = BIT(12 + level * s->bits) - 1;
             paddr_t pa = level < 2 ? DATA : 0;
             map(&e, s->va, level, pte_to(pa, ALL_AD));
-            cr_assert_eq(walk(&e, s->va, TLB_READ, REGIME_S, &fill), -1, "mode %u level %u", s->mode, level);
+            cr_assert_eq(walk(&e, s->va, TLB_READ, REGIME_S, &fill), -1, "mode %u level %u",
+                         s->mode, level);
             cr_assert_eq(fill.paddr, ((pa & ~low) | (s->va & low)) & PAGE_MASK);
-            cr_assert(fill.prot[TLB_READ] && fill.prot[TLB_WRITE] && fill.prot[TLB_EXEC] && !fill.uncached);
+            cr_assert(fill.prot[TLB_READ] && fill.prot[TLB_WRITE] && fill.prot[TLB_EXEC] &&
+                      !fill.uncached);
             env_free(&e);
         }
     }
@@ -181,7 +185,8 @@ Test(riscv_mmu, bare_and_machine_mode_do_not_translate)
 
 Test(riscv_mmu, canonical_addresses)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         struct env e = env_new(s);
         unsigned bits = 12 + s->levels * s->bits;
         vaddr_t top = s->xlen == 32 ? 0xfffff000 : ~UINT64_C(0) << 12;
@@ -223,7 +228,8 @@ Test(riscv_mmu, bad_entries_of_all_levels)
         {"table with N", V | N, 64, false},
         {"table with a reserved bit", V | BIT(57), 64, false},
     };
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         for (unsigned level = 0; level < s->levels; level++) {
             for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
                 if (bad[i].xlen && bad[i].xlen != s->xlen)
@@ -233,7 +239,8 @@ Test(riscv_mmu, bad_entries_of_all_levels)
                 map(&e, s->va, 0, pte_to(DATA, ALL_AD));
                 cr_assert_eq(read_of(&e, s->va), -1);
                 uint64_t good = rig_peek(&e.r, pte_at(&e, s->va, level), s->pte_size);
-                uint64_t pte = bad[i].leaf_too ? pte_to(0, bad[i].flags) : (good & ~UINT64_C(0x3ff)) | bad[i].flags;
+                uint64_t pte = bad[i].leaf_too ? pte_to(0, bad[i].flags)
+                                               : (good & ~UINT64_C(0x3ff)) | bad[i].flags;
                 map(&e, s->va, level, pte);
                 expect_fault(&e, s->va, true, bad[i].what, level);
                 env_free(&e);
@@ -244,7 +251,8 @@ Test(riscv_mmu, bad_entries_of_all_levels)
 
 Test(riscv_mmu, no_leaf_at_the_last_level)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         struct env e = env_new(s);
         map(&e, s->va, 0, pte_to(DATA, V));
         expect_fault(&e, s->va, true, "table at the last level", 0);
@@ -254,7 +262,8 @@ Test(riscv_mmu, no_leaf_at_the_last_level)
 
 Test(riscv_mmu, misaligned_superpages)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         for (unsigned level = 1; level < s->levels; level++) {
             struct env e = env_new(s);
             for (unsigned bit = 12; bit < 12 + level * s->bits; bit++) {
@@ -321,9 +330,12 @@ static bool permitted(uint64_t pte, enum tlb_access access, enum riscv_regime re
     if (user != !!(pte & U) && !(pte & U && !user && sum && access != TLB_EXEC))
         return false;
     switch (access) {
-    case TLB_READ: return pte & R || (mxr && pte & X);
-    case TLB_WRITE: return pte & W;
-    default: return pte & X;
+    case TLB_READ:
+        return pte & R || (mxr && pte & X);
+    case TLB_WRITE:
+        return pte & W;
+    default:
+        return pte & X;
     }
 }
 
@@ -331,7 +343,8 @@ Test(riscv_mmu, permissions_in_all_regimes)
 {
     static const uint64_t perms[] = {R, R | W, X, R | X, R | W | X};
     static const int causes[] = {EXC_LOAD_PAGE, EXC_STORE_PAGE, EXC_FETCH_PAGE};
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         struct env e = env_new(s);
         for (unsigned i = 0; i < ARRAY_LEN(perms) * 2; i++) {
             uint64_t pte = perms[i / 2] | V | A | D | G | (i & 1 ? U : 0);
@@ -342,8 +355,8 @@ Test(riscv_mmu, permissions_in_all_regimes)
                 struct tlb_fill fill;
                 int cause = walk(&e, s->va, access, regime, &fill);
                 bool ok = permitted(pte, access, regime);
-                cr_assert_eq(cause, ok ? -1 : causes[access], "pte 0x%x access %u regime %u", (unsigned)pte,
-                             access, regime);
+                cr_assert_eq(cause, ok ? -1 : causes[access], "pte 0x%x access %u regime %u",
+                             (unsigned)pte, access, regime);
                 for (unsigned a = 0; ok && a < TLB_NR_ACCESS; a++)
                     cr_assert_eq(fill.prot[a], permitted(pte, a, regime));
             }
@@ -354,7 +367,8 @@ Test(riscv_mmu, permissions_in_all_regimes)
 
 Test(riscv_mmu, accessed_and_dirty_by_software)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         struct env e = env_new(s);
         struct tlb_fill fill;
         map(&e, s->va, 0, pte_to(DATA, V | R | W | X | D));
@@ -363,14 +377,16 @@ Test(riscv_mmu, accessed_and_dirty_by_software)
         cr_assert_eq(walk(&e, s->va, TLB_READ, REGIME_S, &fill), -1);
         cr_assert(!fill.prot[TLB_WRITE] && fill.prot[TLB_EXEC]);
         cr_assert_eq(walk(&e, s->va, TLB_WRITE, REGIME_S, &fill), EXC_STORE_PAGE);
-        cr_assert_eq(rig_peek(&e.r, pte_at(&e, s->va, 0), s->pte_size), pte_to(DATA, V | R | W | X | A));
+        cr_assert_eq(rig_peek(&e.r, pte_at(&e, s->va, 0), s->pte_size),
+                     pte_to(DATA, V | R | W | X | A));
         env_free(&e);
     }
 }
 
 Test(riscv_mmu, accessed_and_dirty_by_hardware)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         struct env e = env_new(s);
         struct tlb_fill fill;
         e.r.rv->s.menvcfg |= MENVCFG_ADUE;
@@ -394,7 +410,8 @@ Test(riscv_mmu, accessed_and_dirty_by_hardware)
 
 Test(riscv_mmu, tables_outside_of_memory)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         for (unsigned level = 1; level < s->levels; level++) {
             struct env e = env_new(s);
             map(&e, s->va, level, pte_to(0x1000, V));
@@ -414,7 +431,8 @@ static void protect(struct env *e, paddr_t page, unsigned rwx)
 
 Test(riscv_mmu, tables_that_pmp_protects)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         for (unsigned level = 0; level < s->levels; level++) {
             struct env e = env_new(s);
             struct tlb_fill fill;
@@ -437,7 +455,8 @@ Test(riscv_mmu, tables_that_pmp_protects)
 
 Test(riscv_mmu, pages_that_pmp_protects)
 {
-    FOR_SCHEMES (s) {
+    FOR_SCHEMES(s)
+    {
         struct env e = env_new(s);
         struct tlb_fill fill;
         map(&e, s->va, 0, pte_to(DATA, ALL_AD));

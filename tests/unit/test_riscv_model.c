@@ -15,7 +15,8 @@ static char *refusal(const char *model, unsigned xlen)
 {
     struct rig r = rig_new(NULL, xlen);
     GError *error = NULL;
-    struct riscv_cpu_config cfg = {.model = model, .xlen = xlen, .mem = r.mem, .clock = r.clock, .time_hz = 1};
+    struct riscv_cpu_config cfg = {
+        .model = model, .xlen = xlen, .mem = r.mem, .clock = r.clock, .time_hz = 1};
     cr_assert_null(riscv_cpu_new(&cfg, &error), "%s", model);
     cr_assert(error);
     char *text = g_strdup(error->message);
@@ -57,12 +58,15 @@ Test(riscv_model, isa_strings)
         const char *isa;
     } models[] = {
         {NULL, 64,
-         "rv64imafdc_zic64b_zicbom_zicbop_zicboz_ziccamoa_ziccif_zicclsm_ziccrse_zicntr_zicond_zicsr_zifencei"
+         "rv64imafdc_zic64b_zicbom_zicbop_zicboz_ziccamoa_ziccif_zicclsm_ziccrse_zicntr_zicond_"
+         "zicsr_zifencei"
          "_zihintntl_zihintpause_zihpm_zmmul_za64rs_zaamo_zalrsc_zawrs_zfa_zca_zcd_zba_zbb_zbc_zbs"
          "_ssccptr_sscounterenw_sstc_sstvala_sstvecd_svadu_svvptc"},
         {"rv32", 32,
-         "rv32imafdc_zic64b_zicbom_zicbop_zicboz_ziccamoa_ziccif_zicclsm_ziccrse_zicntr_zicond_zicsr_zifencei"
-         "_zihintntl_zihintpause_zihpm_zmmul_za64rs_zaamo_zalrsc_zawrs_zfa_zca_zcd_zcf_zba_zbb_zbc_zbs"
+         "rv32imafdc_zic64b_zicbom_zicbop_zicboz_ziccamoa_ziccif_zicclsm_ziccrse_zicntr_zicond_"
+         "zicsr_zifencei"
+         "_zihintntl_zihintpause_zihpm_zmmul_za64rs_zaamo_zalrsc_zawrs_zfa_zca_zcd_zcf_zba_zbb_zbc_"
+         "zbs"
          "_ssccptr_sscounterenw_sstc_sstvala_sstvecd_svadu_svvptc"},
         {"rv64,short-isa-string=on", 64, "rv64imafdc"},
         {"sifive-e31", 32, "rv32imac_zicntr_zicsr_zifencei_zihpm_zmmul_zaamo_zalrsc_zca"},
@@ -163,7 +167,8 @@ Test(riscv_model, refusals)
         {"rv32,svnapot=on", 32, "-cpu: svnapot is for 64-bit CPUs"},
         {"rv64,zcf=on", 64, "-cpu: zcf is for 32-bit CPUs"},
         {"rv64,i=off", 64, "-cpu: i (the base instructions) cannot be switched off"},
-        {"rv64,zcmp=on", 64, "-cpu: zcmp uses the encodings of zcd, which c and d bring; switch c or d off"},
+        {"rv64,zcmp=on", 64,
+         "-cpu: zcmp uses the encodings of zcd, which c and d bring; switch c or d off"},
         {"rv64,sv32=on", 64, "-cpu: sv32 is for 32-bit CPUs"},
         {"rv64,sv48=on,sv39=off", 64, "-cpu: sv39=off: the larger mode that is on needs it"},
         {"rv64,sv48=on,sv48=off", 64, "-cpu: a paging mode is both on and off"},
@@ -171,7 +176,8 @@ Test(riscv_model, refusals)
         {"rv64,cbom_blocksize=32", 64, "-cpu: cbom_blocksize=32: cache blocks have 64 bytes"},
         {"rv64,mvendorid=x", 64, "-cpu: mvendorid=x: must be a number"},
         {"rv64,marchid=-1", 64, "-cpu: marchid=-1: must be a number"},
-        {"rv64,mimpid=99999999999999999999", 64, "-cpu: mimpid=99999999999999999999: must be a number"},
+        {"rv64,mimpid=99999999999999999999", 64,
+         "-cpu: mimpid=99999999999999999999: must be a number"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
         expect_refusal(bad[i].model, bad[i].xlen, bad[i].message);
@@ -199,7 +205,8 @@ Test(riscv_model, paging_modes)
 
 Test(riscv_model, numbers)
 {
-    struct rig r = rig_new("rv64,mvendorid=0x489,marchid=7,mimpid=0x20180213,cbom_blocksize=64,resetvec=0x1000", 64);
+    struct rig r = rig_new(
+        "rv64,mvendorid=0x489,marchid=7,mimpid=0x20180213,cbom_blocksize=64,resetvec=0x1000", 64);
     cr_assert_eq(csr_r(&r, 0xf11), 0x489);
     cr_assert_eq(csr_r(&r, 0xf12), 7);
     cr_assert_eq(csr_r(&r, 0xf13), 0x20180213);
@@ -246,7 +253,8 @@ Test(riscv_model, help)
         for (unsigned i = 0; words[i]; i++) {
             if (!*words[i])
                 continue;
-            char *model = g_strdup_printf("rv%u,%s=on%s", xlen, words[i], strcmp(words[i], "zcmp") ? "" : ",d=off");
+            char *model = g_strdup_printf("rv%u,%s=on%s", xlen, words[i],
+                                          strcmp(words[i], "zcmp") ? "" : ",d=off");
             struct rig r = rig_new(model, xlen);
             rig_free(&r);
             g_free(model);

@@ -2,21 +2,21 @@
 // RISC-V physical memory protection: matching to the byte, priorities, locks, and Smepmp.
 #include "riscv_rig.h"
 
-#define PMPCFG0 0x3a0
+#define PMPCFG0  0x3a0
 #define PMPADDR0 0x3b0
-#define MSECCFG 0x747
+#define MSECCFG  0x747
 
-#define PR 1u
-#define PW 2u
-#define PX 4u
-#define TOR 0x08u
-#define NA4 0x10u
+#define PR    1u
+#define PW    2u
+#define PX    4u
+#define TOR   0x08u
+#define NA4   0x10u
 #define NAPOT 0x18u
-#define L 0x80u
+#define L     0x80u
 
-#define CAN_R BIT(TLB_READ)
-#define CAN_W BIT(TLB_WRITE)
-#define CAN_X BIT(TLB_EXEC)
+#define CAN_R   BIT(TLB_READ)
+#define CAN_W   BIT(TLB_WRITE)
+#define CAN_X   BIT(TLB_EXEC)
 #define CAN_ALL (CAN_R | CAN_W | CAN_X)
 
 static void set_cfg(struct rig *r, unsigned i, unsigned cfg)
@@ -56,7 +56,7 @@ static bool is_partial(struct rig *r, paddr_t addr)
     return partial;
 }
 
-// Expects that exactly [first, last] is readable to U mode, as far as the bytes around its ends say.
+// Expects that exactly [first, last] is readable to U mode, as far as the bytes at its ends say.
 static void expect_range(struct rig *r, uint64_t first, uint64_t last, const char *what)
 {
     cr_assert_eq(can_byte(r, first), CAN_R, "%s: first", what);
@@ -231,28 +231,17 @@ Test(riscv_pmp, truth_table_of_lockdown)
     static const struct {
         unsigned m, su;
     } table[16] = {
-        {0, 0},
-        {0, CAN_X},
-        {CAN_R | CAN_W, CAN_R},
-        {CAN_R | CAN_W, CAN_R | CAN_W},
-        {0, CAN_R},
-        {0, CAN_R | CAN_X},
-        {0, CAN_R | CAN_W},
-        {0, CAN_ALL},
-        {0, 0},
-        {CAN_X, 0},
-        {CAN_X, CAN_X},
-        {CAN_R | CAN_X, CAN_X},
-        {CAN_R, 0},
-        {CAN_R | CAN_X, 0},
-        {CAN_R | CAN_W, 0},
-        {CAN_R, CAN_R},
+        {0, 0},     {0, CAN_X},         {CAN_R | CAN_W, CAN_R}, {CAN_R | CAN_W, CAN_R | CAN_W},
+        {0, CAN_R}, {0, CAN_R | CAN_X}, {0, CAN_R | CAN_W},     {0, CAN_ALL},
+        {0, 0},     {CAN_X, 0},         {CAN_X, CAN_X},         {CAN_R | CAN_X, CAN_X},
+        {CAN_R, 0}, {CAN_R | CAN_X, 0}, {CAN_R | CAN_W, 0},     {CAN_R, CAN_R},
     };
     struct rig r = rig_new("max", 64);
     csr_w(&r, MSECCFG, MSECCFG_RLB);
     csr_w(&r, MSECCFG, MSECCFG_RLB | MSECCFG_MML);
     for (unsigned lrwx = 0; lrwx < 16; lrwx++) {
-        unsigned cfg = (lrwx & 8 ? L : 0) | (lrwx & 4 ? PR : 0) | (lrwx & 2 ? PW : 0) | (lrwx & 1 ? PX : 0);
+        unsigned cfg =
+            (lrwx & 8 ? L : 0) | (lrwx & 4 ? PR : 0) | (lrwx & 2 ? PW : 0) | (lrwx & 1 ? PX : 0);
         set(&r, 0, cfg | NA4, 0x80001000);
         cr_assert_eq(get_cfg(&r, 0), cfg | NA4);
         cr_assert_eq(can(&r, 0x80001000, 4, PRIV_M), table[lrwx].m, "M, code %u", lrwx);

@@ -148,7 +148,8 @@ Test(riscv_trap, when_interrupts_are_taken)
         bool kicked = false;
         r.cpu->kicked = &kicked;
         riscv_cpu_set_irq(r.cpu, IRQ_SEI, true);
-        bool want = enabled && (deleg ? priv == PRIV_U || (priv == PRIV_S && sie) : priv != PRIV_M || mie);
+        bool want =
+            enabled && (deleg ? priv == PRIV_U || (priv == PRIV_S && sie) : priv != PRIV_M || mie);
         cr_assert_eq(kicked, want, "case %u", i);
         cr_assert_eq(riscv_has_work(r.cpu), enabled);
         cr_assert_eq(riscv_interrupt(r.cpu), want, "case %u", i);
@@ -239,8 +240,8 @@ Test(riscv_trap, sret_from_and_to)
         bool spie = i & 4;
         struct rig r = rig_traps(64);
         csr_w(&r, 0x141, 0x5554);
-        set_status(&r, (to == PRIV_S ? MSTATUS_SPP : 0) | (spie ? MSTATUS_SPIE : MSTATUS_SIE) | MSTATUS_MPRV |
-                           (from == PRIV_M ? MSTATUS_TSR : 0));
+        set_status(&r, (to == PRIV_S ? MSTATUS_SPP : 0) | (spie ? MSTATUS_SPIE : MSTATUS_SIE) |
+                           MSTATUS_MPRV | (from == PRIV_M ? MSTATUS_TSR : 0));
         rig_priv(&r, from);
         cr_assert_eq(riscv_sret(r.cpu, RIG_INSN, 0, 0, 0), 0x5554);
         cr_assert_eq(rig_fault(&r), -1);
@@ -260,14 +261,24 @@ Test(riscv_trap, privileged_instructions)
         uint64_t status;
         bool legal;
     } cases[] = {
-        {MRET, PRIV_M, 0, true},          {MRET, PRIV_S, 0, false},        {MRET, PRIV_U, 0, false},
-        {SRET, PRIV_M, MSTATUS_TSR, true}, {SRET, PRIV_S, 0, true},
-        {SRET, PRIV_S, MSTATUS_TSR, false}, {SRET, PRIV_U, 0, false},
-        {WFI, PRIV_M, MSTATUS_TW, true},  {WFI, PRIV_S, 0, true},          {WFI, PRIV_S, MSTATUS_TW, false},
+        {MRET, PRIV_M, 0, true},
+        {MRET, PRIV_S, 0, false},
+        {MRET, PRIV_U, 0, false},
+        {SRET, PRIV_M, MSTATUS_TSR, true},
+        {SRET, PRIV_S, 0, true},
+        {SRET, PRIV_S, MSTATUS_TSR, false},
+        {SRET, PRIV_U, 0, false},
+        {WFI, PRIV_M, MSTATUS_TW, true},
+        {WFI, PRIV_S, 0, true},
+        {WFI, PRIV_S, MSTATUS_TW, false},
         {WFI, PRIV_U, 0, false},
-        {SFENCE, PRIV_M, MSTATUS_TVM, true}, {SFENCE, PRIV_S, 0, true},
-        {SFENCE, PRIV_S, MSTATUS_TVM, false}, {SFENCE, PRIV_U, 0, false},
-        {INVAL, PRIV_M, 0, true},         {INVAL, PRIV_S, MSTATUS_TVM, true}, {INVAL, PRIV_U, 0, false},
+        {SFENCE, PRIV_M, MSTATUS_TVM, true},
+        {SFENCE, PRIV_S, 0, true},
+        {SFENCE, PRIV_S, MSTATUS_TVM, false},
+        {SFENCE, PRIV_U, 0, false},
+        {INVAL, PRIV_M, 0, true},
+        {INVAL, PRIV_S, MSTATUS_TVM, true},
+        {INVAL, PRIV_U, 0, false},
     };
     for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
         struct rig r = rig_traps(64);
@@ -275,11 +286,21 @@ Test(riscv_trap, privileged_instructions)
         set_status(&r, cases[i].status);
         rig_priv(&r, cases[i].priv);
         switch (cases[i].insn) {
-        case MRET: riscv_mret(r.cpu, insn, 0, 0, 0); break;
-        case SRET: riscv_sret(r.cpu, insn, 0, 0, 0); break;
-        case WFI: riscv_wfi(r.cpu, insn, 0, 0, 0); break;
-        case SFENCE: riscv_sfence_vma(r.cpu, insn, 0x1000, i & 1, 0); break;
-        case INVAL: riscv_sfence_inval(r.cpu, insn, 0, 0, 0); break;
+        case MRET:
+            riscv_mret(r.cpu, insn, 0, 0, 0);
+            break;
+        case SRET:
+            riscv_sret(r.cpu, insn, 0, 0, 0);
+            break;
+        case WFI:
+            riscv_wfi(r.cpu, insn, 0, 0, 0);
+            break;
+        case SFENCE:
+            riscv_sfence_vma(r.cpu, insn, 0x1000, i & 1, 0);
+            break;
+        case INVAL:
+            riscv_sfence_inval(r.cpu, insn, 0, 0, 0);
+            break;
         }
         cr_assert_eq(rig_fault(&r), cases[i].legal ? -1 : EXC_ILLEGAL, "case %u", i);
         cr_assert(cases[i].legal || r.cpu->fault.value == RIG_INSN);
@@ -398,7 +419,11 @@ Test(riscv_trap, cache_blocks_need_enabling)
     static const struct {
         enum riscv_cbo what;
         uint64_t bit;
-    } kinds[] = {{CBO_INVAL, 1 << 4}, {CBO_INVAL, 3 << 4}, {CBO_CLEAN, 1 << 6}, {CBO_FLUSH, 1 << 6}, {CBO_ZERO, 1 << 7}};
+    } kinds[] = {{CBO_INVAL, 1 << 4},
+                 {CBO_INVAL, 3 << 4},
+                 {CBO_CLEAN, 1 << 6},
+                 {CBO_FLUSH, 1 << 6},
+                 {CBO_ZERO, 1 << 7}};
     struct rig r = rig_traps(64);
     rig_open_pmp(&r);
     for (unsigned i = 0; i < ARRAY_LEN(kinds) * 4; i++) {
