@@ -70,6 +70,22 @@ static void end(struct mainloop *l, int status)
     l->status = status;
 }
 
+// Ends with a line on stderr, behind what the guest has printed.
+static void end_saying(struct mainloop *l, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static void end_saying(struct mainloop *l, int status, const char *fmt, ...)
+{
+    va_list args;
+
+    for (unsigned i = 0; i < l->s->chardevs->len; i++)
+        chardev_flush(g_ptr_array_index(l->s->chardevs, i));
+    va_start(args, fmt);
+    g_autofree char *text = g_strdup_vprintf(fmt, args);
+    va_end(args);
+    fprintf(stderr, "ferry: %s\n", text);
+    end(l, status);
+}
+
 static void signals_arrived(void *opaque, short revents)
 {
     struct mainloop *l = opaque;
@@ -81,8 +97,7 @@ static void signals_arrived(void *opaque, short revents)
             for (unsigned i = 0; i < l->s->chardevs->len; i++)
                 chardev_continued(g_ptr_array_index(l->s->chardevs, i));
         } else if (!l->over) {
-            fprintf(stderr, "ferry: terminating on signal %u\n", info.ssi_signo);
-            end(l, 0);
+            end_saying(l, 0, "terminating on signal %u", info.ssi_signo);
         }
     }
 }
@@ -219,10 +234,9 @@ static void reached_count(struct mainloop *l)
         print_hash(l);
         l->next_hash += l->opts->hash_every;
     }
-    if (l->opts->until && now >= l->opts->until) {
-        fprintf(stderr, "ferry: stopped after %" PRIu64 " instructions (-until)\n", now);
-        end(l, MAINLOOP_STATUS_UNTIL);
-    }
+    if (l->opts->until && now >= l->opts->until)
+        end_saying(l, MAINLOOP_STATUS_UNTIL, "stopped after %" PRIu64 " instructions (-until)",
+                   now);
 }
 
 // A code that the host would cut to 0 is still a failure.
@@ -261,8 +275,7 @@ static void obey(struct mainloop *l, enum machine_stop stop)
     case STOP_REQUESTED:
         break;
     case STOP_ERROR:
-        fprintf(stderr, "ferry: %s\n", l->m->error);
-        end(l, 1);
+        end_saying(l, 1, "%s", l->m->error);
         break;
     }
 }

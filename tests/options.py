@@ -43,6 +43,7 @@ PROGRAMS = {
     "echo": """li t0, 0x10000000; 1: lbu t1, 5(t0); andi t1, t1, 1; beqz t1, 1b; lbu t1, (t0); sb t1, (t0);
         li t2, 'q'; bne t1, t2, 1b; li t1, 0x5555;""" + FINISH,
     "idle": PUT.format("I") + "1: wfi; j 1b;",
+    "idle-prompt": PUT.format("I") + "1: addi t1, t1, 1; j 1b;",
     "tohost": "la t0, tohost; li t1, 7 * 2 + 1; sd t1, (t0); j .; .data; .globl tohost; tohost: .dword 0;",
     "uart": "li t0, 0x10013000; li t1, 1; sw t1, 8(t0); li t1, 'U'; sw t1, (t0); j .;",
 }
@@ -228,6 +229,9 @@ def test_until():
     result = run("-until", "1M", program("spin"))
     equal(result.returncode, 124, "the status")
     contains(result.stderr, "ferry: stopped after 1000000 instructions (-until)")
+    both = subprocess.run([FERRY, "-until", "100k", program("idle-prompt")], stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=30).stdout
+    equal(both, "Iferry: stopped after 100000 instructions (-until)\n", "the order of output")
 
 
 def start(*args, **kwargs):
