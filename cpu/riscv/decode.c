@@ -113,7 +113,7 @@ static uint32_t bucket_bits(unsigned b, uint32_t *mask)
 
 void riscv_decoder_init(struct riscv_decoder *d, riscv_exts ext, unsigned xlen)
 {
-    uint16_t enabled[RV_NR_OPS];
+    uint16_t enabled[RV_NR_OPS] = {0};
     unsigned nr_enabled = 0, n = 0;
     for (unsigned id = 0; id < RV_NR_OPS; id++)
         if (riscv_opcode_enabled(id, ext, xlen))

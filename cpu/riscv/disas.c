@@ -218,12 +218,10 @@ static void put_fli(unsigned n, GString *out)
 static void put_list(unsigned list, GString *out)
 {
     static const uint8_t last[16] = {[6] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 11};
-    g_string_append(out, list == 4 ? "{ra}" : "{ra,s0");
-    if (list > 4) {
-        if (list > 5)
-            g_string_append_printf(out, "-s%u", last[list]);
-        g_string_append_c(out, '}');
-    }
+    g_string_append(out, list == 4 ? "{ra" : "{ra,s0");
+    if (last[list & 15])
+        g_string_append_printf(out, "-s%u", last[list & 15]);
+    g_string_append_c(out, '}');
 }
 
 static void put_rm(unsigned rm, GString *out)
