@@ -424,6 +424,31 @@ def test_loader():
     equal(run("-M", "virt", "-bios", "none", "-device", f"loader,file={elf},cpu-num=0").returncode, 7, "the status")
 
 
+def test_devices():
+    disk = TMP / "devices.img"
+    disk.write_bytes(bytes(1 << 20))
+    raw = f"file={disk},format=raw"
+    for line in (f"-hda {disk}", f"-drive {raw}", f"-drive {raw},if=virtio", f"-snapshot -hda {disk}", f"-cdrom {disk}",
+                 f"-drive {raw},if=none,id=x -device virtio-blk-pci,drive=x,disable-legacy=on,bus=pcie.0",
+                 f"-drive {raw},if=none,id=x,cache=none,aio=threads -device virtio-blk,drive=x,bootindex=1",
+                 "-nic user", "-nic none", "-net none", "-net nic -net user", "-nic user,model=virtio,mac=02:00:00:00:00:01",
+                 "-netdev user,id=n -device virtio-net-pci,netdev=n", "-object rng-random,id=r -device virtio-rng-pci,rng=r",
+                 "-chardev null,id=c -device virtio-serial-device -device virtconsole,chardev=c",
+                 f"-virtfs local,path={TMP},mount_tag=t,security_model=none",
+                 f"-fsdev local,id=f,path={TMP},security_model=none -device virtio-9p-pci,fsdev=f,mount_tag=t",
+                 "-global virtio-mmio.force-legacy=false", disk):
+        result = run("-M", "virt", "-bios", "none", "-kernel", program("exit7"), *str(line).split())
+        equal((result.returncode, result.stderr), (7, ""), f"{line}: status and stderr")
+    for line, part in ((f"-hda {disk} -hdb {disk}", "in use already"), ("-nic nonsense", "nonsense"),
+                       ("-net nic,model=nonsense -net user", "nonsense"),
+                       (f"-drive if=none,id=a,{raw},readonly=on -drive if=none,id=a,{raw},readonly=on",
+                        "there is another one with id=a"),
+                       (f"-virtfs local,path={TMP}", "mount_tag"), (f"-drive {raw},nonsense=1", "nonsense")):
+        result = run("-M", "virt", "-bios", "none", "-kernel", program("exit7"), *line.split())
+        equal((result.returncode, result.stderr.count("\n")), (1, 1), f"{line}: status and lines")
+        contains(result.stderr, part)
+
+
 def test_device_tree():
     path = TMP / "dtb"
     result = run("-M", f"virt,dumpdtb={path}", "-bios", "none")
