@@ -219,6 +219,10 @@ static bool stays_in_memory(const struct ra *ra, unsigned k)
 
 static struct ra_operand fetch(struct ra *ra, unsigned k, ir_ref r, unsigned allow)
 {
+    const struct ir_insn *in = &ra->ir->insn[r];
+    // Also when the constant happens to be in a register: the rule may allow no other.
+    if (in->op == IR_CONST && allow & RA_I)
+        return (struct ra_operand){.kind = RA_IMM, .type = in->type, .imm = in->imm};
     struct ra_operand o = where(ra, r);
     if (o.kind == RA_IN_REG)
         ra->pinned[class_of(ra, r)] |= 1u << o.reg;
