@@ -18,7 +18,7 @@ struct ir_var;
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
 
 // Where translated code finds the unit for a pc, probed inline. `tag` has the key and an epoch, so that
-// forgetting all entries is one increment.
+// forgetting all entries is one increment. A void one has JUMP_TAG_VOID; its pc may be any.
 struct jump_cache_entry {
     uint64_t pc;
     uint32_t tag;
@@ -99,7 +99,8 @@ static inline uint64_t cpu_elapsed(const struct cpu *cpu)
 }
 
 #define CPU_KEY_BITS 18
-#define JUMP_TAG_NONE UINT32_MAX
+#define JUMP_TAG_VOID UINT32_MAX       // of an entry: matches no CPU's (as memset makes them)
+#define JUMP_TAG_NONE (UINT32_MAX - 1) // of a CPU: matches no entry
 
 // The key of the code changed in a function that lifted code calls: indirect jumps go on under the new one.
 static inline void cpu_set_key(struct cpu *cpu, uint32_t key)

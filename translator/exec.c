@@ -52,7 +52,7 @@ static void on_dropped(void *opaque, struct unit *u)
     for (unsigned i = 0; i < e->nr_cpus; i++) {
         struct jump_cache_entry *j = jump_entry(e->cpus[i], u->pc);
         if (j->pc == u->pc)
-            j->tag = JUMP_TAG_NONE;
+            j->tag = JUMP_TAG_VOID;
     }
 }
 
