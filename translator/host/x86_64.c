@@ -718,7 +718,7 @@ static void emit_arguments(struct x86 *h, const struct ir_insn *in, const struct
             emit_rr(a, O_MOV, to[k], to[k]);
     }
     for (unsigned k = 0; k < 4; k++)
-        if (arg[k].kind == RA_NOWHERE && (k < 3 || in->imm))
+        if (arg[k].kind == RA_NOWHERE)
             emit_mov_imm(a, to[k], k == 3 ? in->imm : 0);
     emit_rm(a, O_LEA | P_W, RDI, cpu_mem(0));
 }
