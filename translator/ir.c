@@ -42,6 +42,7 @@ static struct ir_insn *append(struct ir *ir, enum ir_opcode op, enum ir_type typ
     assert(ir->nr_insns < IR_MAX_INSNS);
     struct ir_insn *in = &ir->insn[ir->nr_insns++];
     *in = (struct ir_insn){.op = op, .type = type};
+    ir->uses_fp |= ir_type_is_float(type);
     return in;
 }
 
@@ -161,7 +162,6 @@ ir_ref ir_fbin(struct ir *ir, enum ir_opcode op, unsigned rm, ir_ref a, ir_ref b
 {
     ir_ref r = ir_bin(ir, op, a, b);
     ir->insn[r].x = rm;
-    ir->uses_fp = true;
     return r;
 }
 
@@ -169,7 +169,6 @@ ir_ref ir_fun(struct ir *ir, enum ir_opcode op, enum ir_type type, unsigned aux,
 {
     ir_ref r = ir_add(ir, op, type, aux, a, 0);
     ir->insn[r].x = rm;
-    ir->uses_fp = true;
     return r;
 }
 
@@ -178,13 +177,11 @@ ir_ref ir_fma(struct ir *ir, unsigned flags, unsigned rm, ir_ref a, ir_ref b, ir
     ir_ref r = ir_add(ir, IR_FMA, ir_type_of(ir, a), flags, a, b);
     ir->insn[r].arg[2] = c;
     ir->insn[r].x = rm;
-    ir->uses_fp = true;
     return r;
 }
 
 ir_ref ir_fcmp(struct ir *ir, enum ir_type type, enum ir_fcond cond, ir_ref a, ir_ref b)
 {
-    ir->uses_fp = true;
     return ir_add(ir, IR_FCMP, type, cond, a, b);
 }
 

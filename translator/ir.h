@@ -159,7 +159,8 @@ enum ir_op_flags {
     X(FSQRT, "fsqrt", 1, "ff", OPF_VALUE | OPF_FLOAT | OPF_EFFECT)                                 \
     X(FMA, "fma", 3, "ffff", OPF_VALUE | OPF_FLOAT | OPF_EFFECT) /* aux: ir_fma_flags */           \
     X(FCMP, "fcmp", 2, "IFF", OPF_VALUE | OPF_FLOAT | OPF_EFFECT) /* aux: ir_fcond */              \
-    X(FCANON, "fcanon", 1, "ff", OPF_VALUE | OPF_PURE) /* a NaN becomes the canonical quiet one */ \
+    X(FCANON, "fcanon", 1, "ff", OPF_VALUE | OPF_PURE)                                             \
+    /* FCANON: of an OPF_FLOAT result: a NaN becomes the canonical quiet one */                    \
     X(FCVT, "fcvt", 1, "fF", OPF_VALUE | OPF_FLOAT | OPF_EFFECT) /* between float types */         \
     X(ITOF, "itof", 1, "fI", OPF_VALUE | OPF_FLOAT | OPF_EFFECT) /* aux: IR_UNSIGNED */            \
     X(FTOI, "ftoi", 1, "iF", OPF_VALUE | OPF_FLOAT | OPF_EFFECT)                                   \
@@ -234,7 +235,7 @@ struct ir {
     uint8_t rm;          // rounding mode that the host is set to in this unit
     bool share_checks;   // let accesses off one base share a TLB check
     bool align_all;      // all accesses are MO_ALIGN
-    bool uses_fp;
+    bool uses_fp;        // has a value of a float type
 };
 
 struct ir_op_info {

@@ -275,8 +275,7 @@ static void append(struct parser *s, unsigned at)
     while (ir->nr_insns < at)
         ir->insn[ir->nr_insns++] = (struct ir_insn){.op = IR_NOP};
     ir->insn[ir->nr_insns++] = s->in;
-    if (ir_op_info[s->in.op].flags & OPF_FLOAT)
-        ir->uses_fp = true;
+    ir->uses_fp |= ir_type_is_float(s->in.type);
 }
 
 static void guest(struct parser *s)
