@@ -90,10 +90,6 @@ static void verify_details(struct verify *v, const struct ir_insn *in)
         if (in->aux >= IR_NR_CONDS)
             fail(v, "condition");
         break;
-    case IR_FCMP:
-        if (in->aux >= IR_NR_FCONDS)
-            fail(v, "condition");
-        break;
     case IR_SEXT:
     case IR_ZEXT:
         if (in->aux != 8 && in->aux != 16 && in->aux != 32)
@@ -107,6 +103,18 @@ static void verify_details(struct verify *v, const struct ir_insn *in)
     case IR_FCVT:
         if (from == in->type)
             fail(v, "is between different types");
+        break;
+    case IR_FCMP:
+        if (in->aux >= IR_NR_FCONDS)
+            fail(v, "condition");
+        if (from != v->ir->insn[in->arg[1]].type)
+            fail(v, "compares different types");
+        break;
+    case IR_FCANON:
+        // A host may find NaNs by a compare, which must not meet a signalling one.
+        if (!(ir_op_info[v->ir->insn[in->arg[0]].op].flags & OPF_FLOAT) &&
+            v->ir->insn[in->arg[0]].op != IR_FCANON)
+            fail(v, "is of the result of a floating-point operation");
         break;
     case IR_CHK:
         if (!in->x || in->x > PAGE_SIZE || (in->aux & CHK_ALIGN && !is_pow2(in->x)))
@@ -134,7 +142,11 @@ static void verify_access(struct verify *v, const struct ir_insn *in)
         fail(v, "the check is not of its alignment");
     else if (v->checked[c / 8] >> c % 8 & 1 && !(chk->aux & CHK_SHARED))
         fail(v, "the check is another access's");
+    else if (in->aux & MO_BSWAP && chk->aux & CHK_SHARED)
+        fail(v, "an access of the other byte order shares its check");
     v->checked[c / 8] |= 1u << c % 8;
+    if ((int64_t)in->imm != (int32_t)in->imm || (int64_t)chk->imm != (int32_t)chk->imm)
+        fail(v, "offsets are of 32 bits");
     if (in->type != IR_I32 && in->type != IR_I64 && size != ir_type_bytes(in->type))
         fail(v, "size of a float");
     if (size > ir_type_bytes(in->type))

@@ -62,8 +62,9 @@ static void start(struct groups *p, ir_ref r)
 static void access_of(struct groups *p, struct ir_insn *in)
 {
     ir_ref own = in->arg[1];
-    if (p->ir->insn[own].aux & CHK_SHARED)
-        return; // by a pass before
+    // Those of the other byte order are done the slow way, which checks for itself.
+    if (in->aux & MO_BSWAP || p->ir->insn[own].aux & CHK_SHARED)
+        return;
     for (unsigned i = 0; i < p->nr; i++) {
         if (!fits(p, &p->g[i], &p->ir->insn[own]))
             continue;

@@ -342,6 +342,11 @@ Test(verify, what_text_can_say)
         {"%6 = bitcast.f64 %5", "is between an integer and a float of equal width"},
         {"%6 = bitcast.i32 %3", "is between an integer and a float of equal width"},
         {"%6 = fcvt.f64 %5, rm 0", "is between different types"},
+        {"%6 = fcmp.i64 eq %4, %5, rm 0", "compares different types"},
+        {"%6 = fcanon.f64 %5", "is of the result of a floating-point operation"},
+        {"%6 = chk.i64 r %2, +2147483648 8\n %7 = ld.i64 64 %2, %6, +2147483648", "offsets are of 32 bits"},
+        {"%6 = chk.i64 rs %2, +0 8\n %7 = ld.i64 64b %2, %6, +0",
+         "an access of the other byte order shares its check"},
         {"%6 = chk.i64 r %2, +0 0", "number of bytes"},
         {"%6 = chk.i64 r %2, +0 4097", "number of bytes"},
         {"%6 = chk.i64 ra %2, +0 12", "number of bytes"},
@@ -625,6 +630,18 @@ Test(builder, restart_retires_nothing)
     ir_leave(ir, LEAVE_RESTART, 4);
     expect_valid(ir);
     expect_text(ir, "insn 0x0 4\n insn 0x4 4\n leave 3 -> 0x4 after 1\n");
+    g_free(ir);
+}
+
+// Registers that hold floats must be kept even if nothing is computed with them.
+Test(builder, moving_a_float_is_using_floats)
+{
+    struct ir *ir = new_ir();
+    ir_guest(ir, 0, 4);
+    ir_ref a = ir_get(ir, A);
+    cr_assert(ir->uses_fp == false);
+    ir_ld(ir, IR_F64, MO_64, a, 0);
+    cr_assert(ir->uses_fp);
     g_free(ir);
 }
 
@@ -1060,9 +1077,10 @@ Test(values, constants_go_second)
 
 Test(values, boxes)
 {
-    OPTIMIZED("%2 = get.f32 s\n %3 = box.f64 %2\n %4 = unbox.f32 %3\n %5 = fcanon.f32 %4\n"
-              "%6 = fcanon.f32 %5\n set s, %6\n set d, %3\n",
-              "%2 = get.f32 s\n %3 = box.f64 %2\n %5 = fcanon.f32 %2\n set s, %5\n set d, %3\n");
+    OPTIMIZED("%2 = get.f32 s\n %3 = box.f64 %2\n %4 = unbox.f32 %3\n %5 = fsqrt.f32 %4, rm 0\n"
+              "%6 = fcanon.f32 %5\n %7 = fcanon.f32 %6\n set s, %7\n set d, %3\n",
+              "%2 = get.f32 s\n %3 = box.f64 %2\n %5 = fsqrt.f32 %2, rm 0\n %6 = fcanon.f32 %5\n"
+              "set s, %6\n set d, %3\n");
     OPTIMIZED("%2 = get.f64 d\n %3 = bitcast.i64 %2\n %4 = bitcast.f64 %3\n set d, %4\n set a, %3\n",
               "%2 = get.f64 d\n %3 = bitcast.i64 %2\n set a, %3\n");
     // Unboxing looks at the upper half.
@@ -1126,6 +1144,15 @@ Test(checks, alignment)
                        "%11 = chk.i64 ra %2, +8 8\n %12 = ld.i64 64a %2, %11, +8\n"
                        "exit -> 0x4 after 1\n";
     expect_pass(ir_pass_checks, same, same);
+}
+
+Test(checks, the_other_byte_order_does_without)
+{
+    CHECKS("%4 = chk.i64 r %2, +0 8\n %5 = ld.i64 64 %2, %4, +0\n"
+           "%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64b %2, %6, +0\n"
+           "%8 = chk.i64 r %2, +8 8\n %9 = ld.i64 64 %2, %8, +8\n",
+           "%4 = chk.i64 rs %2, +0 16\n %5 = ld.i64 64 %2, %4, +0\n"
+           "%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64b %2, %6, +0\n %9 = ld.i64 64 %2, %4, +8\n");
 }
 
 Test(checks, stretches_are_short)
