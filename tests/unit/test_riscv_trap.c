@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RISC-V traps: delegation, interrupts and their order, returns, and the privileged instructions.
-#include "riscv_rig.h"
+#include "tests/unit/riscv_rig.h"
 
 #define MSTATUS 0x300
 #define MENVCFG 0x30a
@@ -249,6 +249,24 @@ Test(riscv_trap, sret_from_and_to)
         cr_assert_eq(r.rv->s.mstatus & ~MSTATUS_TSR, MSTATUS_SPIE | (spie ? MSTATUS_SIE : 0));
         rig_free(&r);
     }
+}
+
+// Jumps behind xRET go on under the new key, unless an interrupt is due.
+Test(riscv_trap, returns_tell_the_translator)
+{
+    struct rig r = rig_traps(64);
+    r.cpu->jump_tag = 0;
+    set_status(&r, mpp(PRIV_S) | MSTATUS_MPIE);
+    riscv_mret(r.cpu, RIG_INSN, 0, 0, 0);
+    cr_assert_eq(r.cpu->jump_tag, r.cpu->jump_epoch << CPU_KEY_BITS | r.rv->key);
+    cr_assert_eq(r.cpu->key_regime, REGIME_S);
+    set_status(&r, MSTATUS_SPIE | MSTATUS_SPP);
+    r.rv->s.mie = r.rv->s.mideleg = BIT(IRQ_SSI);
+    riscv_cpu_set_irq(r.cpu, IRQ_SSI, true);
+    r.cpu->jump_tag = 0;
+    riscv_sret(r.cpu, RIG_INSN, 0, 0, 0);
+    cr_assert_eq(r.cpu->jump_tag, JUMP_TAG_NONE);
+    rig_free(&r);
 }
 
 // Privileged instructions: where they are illegal.
