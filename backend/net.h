@@ -47,6 +47,8 @@ void netdev_detach(struct netdev *net);
 // The device has receive buffers again: queued frames may be offered.
 void netdev_accept_input(struct netdev *net);
 const char *netdev_id(const struct netdev *net);
+// Its number among the machine's, in order of opening: for addresses that must differ.
+unsigned netdev_index(const struct netdev *net);
 bool netdev_is_attached(const struct netdev *net);
 const struct netdev_stats *netdev_get_stats(const struct netdev *net);
 

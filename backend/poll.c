@@ -28,6 +28,7 @@ struct poller {
     bool happened;      // in this round
     bool quit_asked;
     bool stdio_claimed;
+    unsigned nr_nics;
     void (*attention)(void *opaque);
     void *attention_opaque;
     void (*woken)(void *opaque);
@@ -248,6 +249,11 @@ bool poller_quit_asked(const struct poller *p)
 void poller_ask_quit(struct poller *p)
 {
     p->quit_asked = true;
+}
+
+unsigned poller_next_nic(struct poller *p)
+{
+    return p->nr_nics++;
 }
 
 bool poller_claim_stdio(struct poller *p)

@@ -70,6 +70,9 @@ void poller_attention(struct poller *p);
 // In prepare: something was handed to a front end already, so this wait must not block.
 void poller_happened(struct poller *p);
 
+// Counts from 0: numbers of network back ends.
+unsigned poller_next_nic(struct poller *p);
+
 // Standard input and output have one user. FALSE if they have one already.
 bool poller_claim_stdio(struct poller *p);
 void poller_release_stdio(struct poller *p);

@@ -363,6 +363,15 @@ static bool serial_init(struct device *dev, GError **error)
     return virtio_init(&s->v, &vclass, &s->s.core, s->s.queues, nr_queues, error);
 }
 
+// What a file says may be anything.
+static void serial_loaded(struct device *dev)
+{
+    struct virtio_serial *s = (struct virtio_serial *)dev;
+    for (unsigned i = 0; i < PORTS_MAX; i++)
+        s->s.ports[i].count = MIN(s->s.ports[i].count, FIFO);
+    virtio_device_loaded(dev);
+}
+
 static const struct device_prop serial_props[] = {
     {"max_ports", PROP_U32, offsetof(struct virtio_serial, max_ports), PORTS_MAX,
      "ports that can be plugged in"},
@@ -382,7 +391,7 @@ const struct device_class virtio_serial_class = {
     .provides = SERIAL_BUS,
     .init = serial_init,
     .reset = virtio_device_reset,
-    .loaded = virtio_device_loaded,
+    .loaded = serial_loaded,
 };
 
 // --- Ports ---
