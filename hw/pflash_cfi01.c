@@ -61,7 +61,7 @@ struct pflash_state {
     uint8_t show, expect;
     uint8_t status; // errors, until cleared
     uint8_t buffer_bad;
-    uint32_t buffer_left; // bytes still to come
+    uint32_t buffer_left; // data writes still to come
     uint32_t buffer_base; // offset in the flash, a multiple of BUFFER_SIZE
     uint64_t locked[MAX_SECTORS / 64];
     uint8_t buffer[BUFFER_SIZE]; // 0xff where nothing was written
@@ -189,16 +189,17 @@ static void erase(struct pflash *f, uint64_t offset)
 
 // --- Buffered writes ---
 
+// `count` is the number of writes less one, of whatever width software takes the bank for.
 static void buffer_start(struct pflash *f, uint64_t offset, uint64_t count)
 {
-    uint32_t bytes = ((uint32_t)(count & 0xffff) + 1) * BANK_WIDTH;
-    f->s.buffer_bad = bytes > BUFFER_SIZE;
-    f->s.buffer_left = bytes;
+    f->s.buffer_left = (uint32_t)(count & 0xffff) + 1;
+    f->s.buffer_bad = f->s.buffer_left > BUFFER_SIZE / BANK_WIDTH;
     f->s.buffer_base = (uint32_t)align_down(offset, BUFFER_SIZE);
     memset(f->s.buffer, 0xff, BUFFER_SIZE);
     f->s.expect = EXPECT_BUFFER_DATA;
     if (f->s.buffer_bad) {
-        log_guest("%s: a buffered write of %u bytes exceeds the buffer\n", f->dev.id, bytes);
+        log_guest("%s: a buffered write of %u words exceeds the buffer\n", f->dev.id,
+                  f->s.buffer_left);
         f->s.status |= SR_SEQUENCE_ERROR;
         f->s.expect = EXPECT_COMMAND;
     }
@@ -210,7 +211,8 @@ static void buffer_data(struct pflash *f, uint64_t offset, unsigned size, uint64
         store_le(f->s.buffer + offset % BUFFER_SIZE, size, value);
     else
         f->s.buffer_bad = true; // told when confirmed
-    f->s.buffer_left -= MIN(size, f->s.buffer_left);
+    if (f->s.buffer_left)
+        f->s.buffer_left--;
     if (!f->s.buffer_left)
         f->s.expect = EXPECT_BUFFER_CONFIRM;
 }

@@ -164,6 +164,21 @@ Test(pflash, buffered_write)
     finish(&f);
 }
 
+// U-Boot takes one of the chips for the whole bank, and writes half words.
+Test(pflash, buffered_write_of_half_words)
+{
+    struct flash f;
+    start(&f);
+    rig_write(f.r, SECTOR, 2, 0xe8);
+    rig_write(f.r, SECTOR, 2, 2);
+    for (unsigned i = 0; i < 3; i++)
+        rig_write(f.r, SECTOR + 0x20 + 2 * i, 2, 0x1111 * (i + 1));
+    rig_write(f.r, SECTOR, 2, 0xd0);
+    cr_expect_eq(array32(&f, SECTOR + 0x20), 0x22221111);
+    cr_expect_eq(array32(&f, SECTOR + 0x24), 0xffff3333);
+    finish(&f);
+}
+
 Test(pflash, buffered_write_goes_wrong)
 {
     struct flash f;
