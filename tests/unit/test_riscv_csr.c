@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RISC-V CSRs: who may access them, which values they take, what writing does.
-#include "tests/unit/riscv_rig.h"
+#include "tests/unit/riscv_bare.h"
 
 #define ALL UINT64_C(0xffffffffffffffff)
 

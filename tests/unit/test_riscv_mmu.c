@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RISC-V address translation: what maps, and each kind of fault at each level of each scheme.
-#include "tests/unit/riscv_rig.h"
+#include "tests/unit/riscv_bare.h"
 
 #define V      0x01
 #define R      0x02

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RISC-V CPU models: what -cpu accepts, what comes of it, and the one line said when it cannot be.
-#include "tests/unit/riscv_rig.h"
+#include "tests/unit/riscv_bare.h"
 
 static char *isa_of(const char *model, unsigned xlen)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RISC-V physical memory protection: matching to the byte, priorities, locks, and Smepmp.
-#include "tests/unit/riscv_rig.h"
+#include "tests/unit/riscv_bare.h"
 
 #define PMPCFG0  0x3a0
 #define PMPADDR0 0x3b0

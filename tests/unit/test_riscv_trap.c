@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // RISC-V traps: delegation, interrupts and their order, returns, and the privileged instructions.
-#include "tests/unit/riscv_rig.h"
+#include "tests/unit/riscv_bare.h"
 
 #define MSTATUS 0x300
 #define MENVCFG 0x30a
