@@ -10,17 +10,17 @@
 
 static void on_shutdown(void *opaque, int exit_code)
 {
-    ((struct rig *)opaque)->exit_code = exit_code;
+    ((struct hw_rig *)opaque)->exit_code = exit_code;
 }
 
 static void on_reset(void *opaque)
 {
-    ((struct rig *)opaque)->resets++;
+    ((struct hw_rig *)opaque)->resets++;
 }
 
 static void on_line(void *opaque, unsigned n, bool level)
 {
-    struct rig *r = opaque;
+    struct hw_rig *r = opaque;
     r->edges[n] += r->level[n] != level;
     r->level[n] = level;
 }
@@ -31,10 +31,10 @@ static icount_t no_icount(void *opaque)
     return 0;
 }
 
-struct rig *rig_new(const char *name, unsigned nr_irqs)
+struct hw_rig *hw_rig_new(const char *name, unsigned nr_irqs)
 {
     const struct device_class *cls = device_class_find(name);
-    struct rig *r = g_new0(struct rig, 1);
+    struct hw_rig *r = g_new0(struct hw_rig, 1);
     cr_assert_not_null(cls, "no device class %s", name);
     r->peer = -1;
     r->exit_code = -1;
@@ -56,7 +56,7 @@ struct rig *rig_new(const char *name, unsigned nr_irqs)
     return r;
 }
 
-static void connect_socket(struct rig *r, const char *prop, const char *options)
+static void connect_socket(struct hw_rig *r, const char *prop, const char *options)
 {
     int fds[2];
     GError *error = NULL;
@@ -71,7 +71,7 @@ static void connect_socket(struct rig *r, const char *prop, const char *options)
     g_free(spec);
 }
 
-void rig_start(struct rig *r)
+void hw_rig_start(struct hw_rig *r)
 {
     GError *error = NULL;
     cr_assert(device_init(r->dev, &error), "%s", error ? error->message : "");
@@ -79,7 +79,7 @@ void rig_start(struct rig *r)
     memset(r->edges, 0, sizeof(r->edges));
 }
 
-void rig_free(struct rig *r)
+void hw_rig_free(struct hw_rig *r)
 {
     device_free(r->dev);
     chardev_close(r->chr);
@@ -93,17 +93,17 @@ void rig_free(struct rig *r)
     g_free(r);
 }
 
-void rig_connect_chardev(struct rig *r, const char *prop)
+void hw_rig_connect_chardev(struct hw_rig *r, const char *prop)
 {
     connect_socket(r, prop, "");
 }
 
-void rig_connect_mux(struct rig *r, const char *prop)
+void hw_rig_connect_mux(struct hw_rig *r, const char *prop)
 {
     connect_socket(r, prop, ",mux=on");
 }
 
-uint64_t rig_read(struct rig *r, uint64_t offset, unsigned size)
+uint64_t hw_rig_read(struct hw_rig *r, uint64_t offset, unsigned size)
 {
     uint64_t value = 0;
     cr_assert(mem_read(r->env.mem, RIG_BASE + offset, size, &value) == MEM_OK,
@@ -111,24 +111,24 @@ uint64_t rig_read(struct rig *r, uint64_t offset, unsigned size)
     return value;
 }
 
-void rig_write(struct rig *r, uint64_t offset, unsigned size, uint64_t value)
+void hw_rig_write(struct hw_rig *r, uint64_t offset, unsigned size, uint64_t value)
 {
     cr_assert(mem_write(r->env.mem, RIG_BASE + offset, size, value) == MEM_OK,
               "write of %u bytes at 0x%x is refused", size, (unsigned)offset);
 }
 
-bool rig_can_read(struct rig *r, uint64_t offset, unsigned size)
+bool hw_rig_can_read(struct hw_rig *r, uint64_t offset, unsigned size)
 {
     uint64_t value;
     return mem_read(r->env.mem, RIG_BASE + offset, size, &value) == MEM_OK;
 }
 
-bool rig_can_write(struct rig *r, uint64_t offset, unsigned size, uint64_t value)
+bool hw_rig_can_write(struct hw_rig *r, uint64_t offset, unsigned size, uint64_t value)
 {
     return mem_write(r->env.mem, RIG_BASE + offset, size, value) == MEM_OK;
 }
 
-void rig_run_to(struct rig *r, uint64_t ns)
+void hw_rig_run_to(struct hw_rig *r, uint64_t ns)
 {
     struct clock *clk = r->env.clock;
     cr_assert(ns >= clk->base_ns);
@@ -139,7 +139,7 @@ void rig_run_to(struct rig *r, uint64_t ns)
     clk->base_ns = ns;
 }
 
-char *rig_output(struct rig *r)
+char *hw_rig_output(struct hw_rig *r)
 {
     char buf[65536];
     chardev_flush(r->chr);
@@ -147,7 +147,7 @@ char *rig_output(struct rig *r)
     return g_strndup(buf, n > 0 ? (gsize)n : 0);
 }
 
-size_t rig_type(struct rig *r, const char *text)
+size_t hw_rig_type(struct hw_rig *r, const char *text)
 {
     size_t len = strlen(text);
     int unread = 0;
@@ -161,7 +161,7 @@ size_t rig_type(struct rig *r, const char *text)
     return len - (size_t)unread;
 }
 
-GByteArray *rig_save(struct rig *r)
+GByteArray *hw_rig_save(struct hw_rig *r)
 {
     GByteArray *out = g_byte_array_new();
     state_save(r->dev->cls->state, r->dev, out);

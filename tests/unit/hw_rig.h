@@ -11,7 +11,7 @@
 #define RIG_RAM   UINT64_C(0x80000000) // 1 MiB
 #define RIG_EPOCH UINT64_C(1700000000123456789)
 
-struct rig {
+struct hw_rig {
     struct device_env env;
     struct device *dev;
     struct poller *poller;
@@ -24,29 +24,29 @@ struct rig {
 };
 
 // A rig with a device of this class at RIG_BASE, not yet initialised, so that properties can be set.
-struct rig *rig_new(const char *name, unsigned nr_irqs);
+struct hw_rig *hw_rig_new(const char *name, unsigned nr_irqs);
 // Initialises and resets the device.
-void rig_start(struct rig *r);
-void rig_free(struct rig *r);
-// Gives the device a character back end: rig_output and rig_type are its other end.
-void rig_connect_chardev(struct rig *r, const char *prop);
+void hw_rig_start(struct hw_rig *r);
+void hw_rig_free(struct hw_rig *r);
+// Gives the device a character back end: hw_rig_output and hw_rig_type are its other end.
+void hw_rig_connect_chardev(struct hw_rig *r, const char *prop);
 // The same as a multiplexer, which takes commands: "\001b" is a break.
-void rig_connect_mux(struct rig *r, const char *prop);
+void hw_rig_connect_mux(struct hw_rig *r, const char *prop);
 
 // Accesses of the device's registers; they must be accepted.
-uint64_t rig_read(struct rig *r, uint64_t offset, unsigned size);
-void rig_write(struct rig *r, uint64_t offset, unsigned size, uint64_t value);
+uint64_t hw_rig_read(struct hw_rig *r, uint64_t offset, unsigned size);
+void hw_rig_write(struct hw_rig *r, uint64_t offset, unsigned size, uint64_t value);
 // Whether an access is accepted.
-bool rig_can_read(struct rig *r, uint64_t offset, unsigned size);
-bool rig_can_write(struct rig *r, uint64_t offset, unsigned size, uint64_t value);
+bool hw_rig_can_read(struct hw_rig *r, uint64_t offset, unsigned size);
+bool hw_rig_can_write(struct hw_rig *r, uint64_t offset, unsigned size, uint64_t value);
 
 // Moves guest time on to `ns`, running what is due in between at its time.
-void rig_run_to(struct rig *r, uint64_t ns);
+void hw_rig_run_to(struct hw_rig *r, uint64_t ns);
 // What the device sent since the last call: a string to free.
-char *rig_output(struct rig *r);
+char *hw_rig_output(struct hw_rig *r);
 // Offers bytes to the device, as far as it takes them; returns how many it took.
-size_t rig_type(struct rig *r, const char *text);
+size_t hw_rig_type(struct hw_rig *r, const char *text);
 // State as bytes.
-GByteArray *rig_save(struct rig *r);
+GByteArray *hw_rig_save(struct hw_rig *r);
 
 #endif

@@ -557,6 +557,39 @@ Test(boards, spike_ends_by_tohost)
     tear_down(&s);
 }
 
+// Data beside tohost is memory like any other. Exits with (5 + 5) by AMO, + 1 by LR/SC.
+static const uint32_t atomics_by_tohost[] = {
+    0x00001297, // auipc t0, 1
+    0x10028293, // addi t0, t0, 0x100
+    0x00500313, // li t1, 5
+    0x0062a3af, // amoadd.w t2, t1, (t0)
+    0x0062a3af, // amoadd.w t2, t1, (t0)
+    0x1002ae2f, // lr.w t3, (t0)
+    0x001e0e13, // addi t3, t3, 1
+    0x19c2aeaf, // sc.w t4, t3, (t0)
+    0x000e9063, // bnez t4, .
+    0x0002af03, // lw t5, 0(t0)
+    0x001f1f13, // slli t5, t5, 1
+    0x001f6f13, // ori t5, t5, 1
+    0xf1e2b023, // sd t5, -256(t0)
+    0x0000006f, // j .
+};
+
+Test(boards, spike_memory_beside_tohost)
+{
+    for (unsigned accel = 0; accel < 2; accel++) {
+        struct setup s;
+        set_up(&s, "spike", 64);
+        s.cfg.accel = accel ? ACCEL_INTERP : ACCEL_DBT;
+        s.cfg.kernel = make_elf(&s, atomics_by_tohost, sizeof(atomics_by_tohost), DRAM + 0x1000);
+        struct machine *m = start(&s);
+        cr_assert_eq(machine_run(m, 1000), STOP_SHUTDOWN);
+        cr_expect_eq(m->exit_code, 11);
+        machine_free(m);
+        tear_down(&s);
+    }
+}
+
 Test(boards, spike_without_symbols)
 {
     struct setup s;

@@ -12,78 +12,78 @@
 #define MTIP(hart)     (2 * (hart) + 1)
 #define TICK_NS        100
 
-static struct rig *start(unsigned harts)
+static struct hw_rig *start(unsigned harts)
 {
-    struct rig *r = rig_new("sifive-clint", 2 * harts);
+    struct hw_rig *r = hw_rig_new("sifive-clint", 2 * harts);
     device_set_u64(r->dev, "num-harts", harts);
-    rig_start(r);
+    hw_rig_start(r);
     return r;
 }
 
 Test(clint, software_interrupts)
 {
-    struct rig *r = start(4);
-    rig_write(r, MSIP(2), 4, 0xffffffff);
-    cr_expect_eq(rig_read(r, MSIP(2), 4), 1); // bits 1 to 31 are wired to zero
+    struct hw_rig *r = start(4);
+    hw_rig_write(r, MSIP(2), 4, 0xffffffff);
+    cr_expect_eq(hw_rig_read(r, MSIP(2), 4), 1); // bits 1 to 31 are wired to zero
     cr_expect(r->level[4]);
     cr_expect_not(r->level[2]);
-    rig_write(r, MSIP(2), 4, 0xfffffffe);
+    hw_rig_write(r, MSIP(2), 4, 0xfffffffe);
     cr_expect_not(r->level[4]);
-    rig_write(r, MSIP(0), 8, 0x100000001); // two registers at once
+    hw_rig_write(r, MSIP(0), 8, 0x100000001); // two registers at once
     cr_expect(r->level[0] && r->level[2]);
-    cr_expect_eq(rig_read(r, MSIP(0), 8), 0x100000001);
-    rig_write(r, MSIP(4), 4, 1); // no such hart
-    cr_expect_eq(rig_read(r, MSIP(4), 4), 0);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, MSIP(0), 8), 0x100000001);
+    hw_rig_write(r, MSIP(4), 4, 1); // no such hart
+    cr_expect_eq(hw_rig_read(r, MSIP(4), 4), 0);
+    hw_rig_free(r);
 }
 
 Test(clint, mtime_counts)
 {
-    struct rig *r = start(1);
-    cr_expect_eq(rig_read(r, MTIME, 8), 0);
-    rig_run_to(r, 12345 * TICK_NS - 1);
-    cr_expect_eq(rig_read(r, MTIME, 8), 12344);
-    rig_run_to(r, 12345 * TICK_NS);
-    cr_expect_eq(rig_read(r, MTIME, 4), 12345);
-    cr_expect_eq(rig_read(r, MTIME + 4, 4), 0);
-    rig_free(r);
+    struct hw_rig *r = start(1);
+    cr_expect_eq(hw_rig_read(r, MTIME, 8), 0);
+    hw_rig_run_to(r, 12345 * TICK_NS - 1);
+    cr_expect_eq(hw_rig_read(r, MTIME, 8), 12344);
+    hw_rig_run_to(r, 12345 * TICK_NS);
+    cr_expect_eq(hw_rig_read(r, MTIME, 4), 12345);
+    cr_expect_eq(hw_rig_read(r, MTIME + 4, 4), 0);
+    hw_rig_free(r);
 }
 
 Test(clint, compare_is_exact)
 {
-    struct rig *r = start(2);
-    rig_write(r, MTIMECMP(1), 8, 1000);
-    rig_run_to(r, 1000 * TICK_NS - 1);
+    struct hw_rig *r = start(2);
+    hw_rig_write(r, MTIMECMP(1), 8, 1000);
+    hw_rig_run_to(r, 1000 * TICK_NS - 1);
     cr_expect_not(r->level[MTIP(1)]);
-    rig_run_to(r, 1000 * TICK_NS);
+    hw_rig_run_to(r, 1000 * TICK_NS);
     cr_expect(r->level[MTIP(1)]);
     cr_expect_not(r->level[MTIP(0)]);
-    rig_write(r, MTIMECMP(1), 8, 1001);
+    hw_rig_write(r, MTIMECMP(1), 8, 1001);
     cr_expect_not(r->level[MTIP(1)]);
-    rig_run_to(r, 1001 * TICK_NS);
+    hw_rig_run_to(r, 1001 * TICK_NS);
     cr_expect(r->level[MTIP(1)]);
-    rig_write(r, MTIMECMP(1), 8, 1001); // equal is enough, and at once
+    hw_rig_write(r, MTIMECMP(1), 8, 1001); // equal is enough, and at once
     cr_expect(r->level[MTIP(1)]);
     cr_expect_eq(r->edges[MTIP(1)], 3);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 // What RV32 software does so that no interrupt comes in between: all ones, then high, then low.
 Test(clint, compare_in_halves)
 {
-    struct rig *r = start(1);
-    rig_write(r, MTIMECMP(0), 4, 0xffffffff);
-    rig_write(r, MTIMECMP(0) + 4, 4, 0);
-    rig_write(r, MTIMECMP(0), 4, 50);
-    cr_expect_eq(rig_read(r, MTIMECMP(0), 8), 50);
-    rig_run_to(r, 50 * TICK_NS - 1);
+    struct hw_rig *r = start(1);
+    hw_rig_write(r, MTIMECMP(0), 4, 0xffffffff);
+    hw_rig_write(r, MTIMECMP(0) + 4, 4, 0);
+    hw_rig_write(r, MTIMECMP(0), 4, 50);
+    cr_expect_eq(hw_rig_read(r, MTIMECMP(0), 8), 50);
+    hw_rig_run_to(r, 50 * TICK_NS - 1);
     cr_expect_not(r->level[MTIP(0)]);
-    rig_run_to(r, 50 * TICK_NS);
+    hw_rig_run_to(r, 50 * TICK_NS);
     cr_expect(r->level[MTIP(0)]);
-    rig_write(r, MTIMECMP(0) + 4, 4, 1);
+    hw_rig_write(r, MTIMECMP(0) + 4, 4, 1);
     cr_expect_not(r->level[MTIP(0)]);
-    cr_expect_eq(rig_read(r, MTIMECMP(0), 8), 0x100000032);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, MTIMECMP(0), 8), 0x100000032);
+    hw_rig_free(r);
 }
 
 static void count_jump(void *opaque)
@@ -93,67 +93,67 @@ static void count_jump(void *opaque)
 
 Test(clint, mtime_is_writable)
 {
-    struct rig *r = start(1);
+    struct hw_rig *r = start(1);
     unsigned jumps = 0;
     clint_set_listener(r->dev, count_jump, &jumps);
-    rig_run_to(r, 10 * TICK_NS);
-    rig_write(r, MTIMECMP(0), 8, 0x500000010);
-    rig_write(r, MTIME, 8, 0x500000000);
+    hw_rig_run_to(r, 10 * TICK_NS);
+    hw_rig_write(r, MTIMECMP(0), 8, 0x500000010);
+    hw_rig_write(r, MTIME, 8, 0x500000000);
     cr_expect_eq(jumps, 1);
     cr_expect_eq(clint_time(r->dev), 0x500000000);
-    rig_run_to(r, 25 * TICK_NS);
+    hw_rig_run_to(r, 25 * TICK_NS);
     cr_expect_not(r->level[MTIP(0)]);
-    rig_run_to(r, 26 * TICK_NS);
+    hw_rig_run_to(r, 26 * TICK_NS);
     cr_expect(r->level[MTIP(0)]);
-    rig_write(r, MTIME + 4, 4, 4); // one half: back in time
-    cr_expect_eq(rig_read(r, MTIME, 8), 0x400000010);
+    hw_rig_write(r, MTIME + 4, 4, 4); // one half: back in time
+    cr_expect_eq(hw_rig_read(r, MTIME, 8), 0x400000010);
     cr_expect_not(r->level[MTIP(0)]);
     cr_expect_eq(jumps, 2);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(clint, level_falls_when_mtime_overflows)
 {
-    struct rig *r = start(1);
-    rig_write(r, MTIMECMP(0), 8, 7);
-    rig_write(r, MTIME, 8, UINT64_MAX - 4);
+    struct hw_rig *r = start(1);
+    hw_rig_write(r, MTIMECMP(0), 8, 7);
+    hw_rig_write(r, MTIME, 8, UINT64_MAX - 4);
     cr_expect(r->level[MTIP(0)]);
-    rig_run_to(r, 5 * TICK_NS - 1);
+    hw_rig_run_to(r, 5 * TICK_NS - 1);
     cr_expect(r->level[MTIP(0)]);
-    rig_run_to(r, 5 * TICK_NS);
+    hw_rig_run_to(r, 5 * TICK_NS);
     cr_expect_not(r->level[MTIP(0)]);
-    rig_run_to(r, 12 * TICK_NS);
+    hw_rig_run_to(r, 12 * TICK_NS);
     cr_expect(r->level[MTIP(0)]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(clint, never_means_no_timer)
 {
-    struct rig *r = start(1);
-    rig_write(r, MTIMECMP(0), 8, UINT64_MAX);
+    struct hw_rig *r = start(1);
+    hw_rig_write(r, MTIMECMP(0), 8, UINT64_MAX);
     cr_expect_eq(clock_next(r->env.clock), CLOCK_NEVER);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(clint, reset_starts_time_again)
 {
-    struct rig *r = start(1);
-    rig_write(r, MSIP(0), 4, 1);
-    rig_write(r, MTIMECMP(0), 8, 3);
-    rig_run_to(r, 5 * TICK_NS);
+    struct hw_rig *r = start(1);
+    hw_rig_write(r, MSIP(0), 4, 1);
+    hw_rig_write(r, MTIMECMP(0), 8, 3);
+    hw_rig_run_to(r, 5 * TICK_NS);
     cr_expect(r->level[0] && r->level[1]);
     device_reset(r->dev);
     cr_expect_not(r->level[0] || r->level[1]);
-    cr_expect_eq(rig_read(r, MTIME, 8), 0);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, MTIME, 8), 0);
+    hw_rig_free(r);
 }
 
 Test(clint, registers_are_words)
 {
-    struct rig *r = start(1);
-    cr_expect_not(rig_can_read(r, MSIP(0), 1));
-    cr_expect_not(rig_can_write(r, MTIME, 2, 0));
-    cr_expect_eq(rig_read(r, 0x3ffc, 4), 0); // unused
-    cr_expect_not(rig_can_read(r, 0xc000, 4));
-    rig_free(r);
+    struct hw_rig *r = start(1);
+    cr_expect_not(hw_rig_can_read(r, MSIP(0), 1));
+    cr_expect_not(hw_rig_can_write(r, MTIME, 2, 0));
+    cr_expect_eq(hw_rig_read(r, 0x3ffc, 4), 0); // unused
+    cr_expect_not(hw_rig_can_read(r, 0xc000, 4));
+    hw_rig_free(r);
 }

@@ -15,129 +15,129 @@ enum {
     CLEAR_INTERRUPT = 0x1c,
 };
 
-static struct rig *start(void)
+static struct hw_rig *start(void)
 {
-    struct rig *r = rig_new("goldfish-rtc", 1);
-    rig_start(r);
+    struct hw_rig *r = hw_rig_new("goldfish-rtc", 1);
+    hw_rig_start(r);
     return r;
 }
 
-static uint64_t read_time(struct rig *r)
+static uint64_t read_time(struct hw_rig *r)
 {
-    uint64_t low = rig_read(r, TIME_LOW, 4);
-    return rig_read(r, TIME_HIGH, 4) << 32 | low;
+    uint64_t low = hw_rig_read(r, TIME_LOW, 4);
+    return hw_rig_read(r, TIME_HIGH, 4) << 32 | low;
 }
 
-static void set_alarm(struct rig *r, uint64_t ns)
+static void set_alarm(struct hw_rig *r, uint64_t ns)
 {
-    rig_write(r, ALARM_HIGH, 4, ns >> 32);
-    rig_write(r, ALARM_LOW, 4, ns & 0xffffffff);
+    hw_rig_write(r, ALARM_HIGH, 4, ns >> 32);
+    hw_rig_write(r, ALARM_LOW, 4, ns & 0xffffffff);
 }
 
 Test(goldfish_rtc, starts_at_the_epoch)
 {
-    struct rig *r = start();
+    struct hw_rig *r = start();
     cr_expect_eq(read_time(r), RIG_EPOCH);
-    rig_run_to(r, 1000000001);
+    hw_rig_run_to(r, 1000000001);
     cr_expect_eq(read_time(r), RIG_EPOCH + 1000000001);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, reading_low_latches_high)
 {
-    struct rig *r = start();
+    struct hw_rig *r = start();
     uint64_t to_wrap = (UINT64_C(1) << 32) - (RIG_EPOCH & 0xffffffff);
-    rig_run_to(r, to_wrap - 1);
-    cr_expect_eq(rig_read(r, TIME_LOW, 4), 0xffffffff);
-    rig_run_to(r, to_wrap);
-    cr_expect_eq(rig_read(r, TIME_HIGH, 4), RIG_EPOCH >> 32);
+    hw_rig_run_to(r, to_wrap - 1);
+    cr_expect_eq(hw_rig_read(r, TIME_LOW, 4), 0xffffffff);
+    hw_rig_run_to(r, to_wrap);
+    cr_expect_eq(hw_rig_read(r, TIME_HIGH, 4), RIG_EPOCH >> 32);
     cr_expect_eq(read_time(r), RIG_EPOCH + to_wrap);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, alarm_rings_on_time)
 {
-    struct rig *r = start();
-    rig_write(r, IRQ_ENABLED, 4, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
     set_alarm(r, RIG_EPOCH + 5000);
-    cr_expect_eq(rig_read(r, ALARM_STATUS, 4), 1);
-    rig_run_to(r, 4999);
+    cr_expect_eq(hw_rig_read(r, ALARM_STATUS, 4), 1);
+    hw_rig_run_to(r, 4999);
     cr_expect_not(r->level[0]);
-    rig_run_to(r, 5000);
+    hw_rig_run_to(r, 5000);
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, ALARM_STATUS, 4), 0);
-    rig_write(r, CLEAR_INTERRUPT, 4, 1);
+    cr_expect_eq(hw_rig_read(r, ALARM_STATUS, 4), 0);
+    hw_rig_write(r, CLEAR_INTERRUPT, 4, 1);
     cr_expect_not(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, alarm_in_the_past_rings_at_once)
 {
-    struct rig *r = start();
-    rig_write(r, IRQ_ENABLED, 4, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
     set_alarm(r, RIG_EPOCH);
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, ALARM_STATUS, 4), 0);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, ALARM_STATUS, 4), 0);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, interrupt_waits_until_it_is_enabled)
 {
-    struct rig *r = start();
+    struct hw_rig *r = start();
     set_alarm(r, RIG_EPOCH + 10);
-    rig_run_to(r, 20);
+    hw_rig_run_to(r, 20);
     cr_expect_not(r->level[0]);
-    rig_write(r, IRQ_ENABLED, 4, 1);
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
     cr_expect(r->level[0]);
-    rig_write(r, IRQ_ENABLED, 4, 0);
+    hw_rig_write(r, IRQ_ENABLED, 4, 0);
     cr_expect_not(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, alarm_can_be_cleared)
 {
-    struct rig *r = start();
-    rig_write(r, IRQ_ENABLED, 4, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
     set_alarm(r, RIG_EPOCH + 10);
-    rig_write(r, CLEAR_ALARM, 4, 1);
-    cr_expect_eq(rig_read(r, ALARM_STATUS, 4), 0);
-    rig_run_to(r, 100);
+    hw_rig_write(r, CLEAR_ALARM, 4, 1);
+    cr_expect_eq(hw_rig_read(r, ALARM_STATUS, 4), 0);
+    hw_rig_run_to(r, 100);
     cr_expect_not(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 // Linux writes the high half first.
 Test(goldfish_rtc, time_can_be_set)
 {
-    struct rig *r = start();
+    struct hw_rig *r = start();
     uint64_t wanted = UINT64_C(946684800) * 1000000000;
-    rig_run_to(r, 77);
-    rig_write(r, TIME_HIGH, 4, wanted >> 32);
-    rig_write(r, TIME_LOW, 4, wanted & 0xffffffff);
+    hw_rig_run_to(r, 77);
+    hw_rig_write(r, TIME_HIGH, 4, wanted >> 32);
+    hw_rig_write(r, TIME_LOW, 4, wanted & 0xffffffff);
     cr_expect_eq(read_time(r), wanted);
-    rig_run_to(r, 100);
+    hw_rig_run_to(r, 100);
     cr_expect_eq(read_time(r), wanted + 23);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, armed_alarm_follows_the_time_set)
 {
-    struct rig *r = start();
-    rig_write(r, IRQ_ENABLED, 4, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
     set_alarm(r, RIG_EPOCH + 1000);
-    rig_write(r, TIME_LOW, 4, (RIG_EPOCH + 900) & 0xffffffff);
-    rig_run_to(r, 99);
+    hw_rig_write(r, TIME_LOW, 4, (RIG_EPOCH + 900) & 0xffffffff);
+    hw_rig_run_to(r, 99);
     cr_expect_not(r->level[0]);
-    rig_run_to(r, 100);
+    hw_rig_run_to(r, 100);
     cr_expect(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(goldfish_rtc, alarm_beyond_the_end_of_time)
 {
-    struct rig *r = start();
+    struct hw_rig *r = start();
     set_alarm(r, UINT64_MAX);
-    rig_run_to(r, UINT64_C(1) << 60);
+    hw_rig_run_to(r, UINT64_C(1) << 60);
     cr_expect_not(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }

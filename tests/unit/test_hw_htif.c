@@ -11,94 +11,94 @@
 #define PUTC              COMMAND(1, 1)
 #define GETC              COMMAND(1, 0)
 
-static struct rig *start(void)
+static struct hw_rig *start(void)
 {
-    struct rig *r = rig_new("htif", 0);
+    struct hw_rig *r = hw_rig_new("htif", 0);
     device_set_u64(r->dev, "size", 0x1000);
     device_set_u64(r->dev, "tohost", TOHOST);
     device_set_u64(r->dev, "fromhost", FROMHOST);
-    rig_connect_chardev(r, "chardev");
-    rig_start(r);
+    hw_rig_connect_chardev(r, "chardev");
+    hw_rig_start(r);
     return r;
 }
 
-static void expect_output(struct rig *r, const char *text)
+static void expect_output(struct hw_rig *r, const char *text)
 {
-    char *got = rig_output(r);
+    char *got = hw_rig_output(r);
     cr_expect_str_eq(got, text);
     g_free(got);
 }
 
 Test(htif, exit_codes)
 {
-    struct rig *r = start();
-    rig_write(r, TOHOST, 8, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, TOHOST, 8, 1);
     cr_expect_eq(r->exit_code, 0);
-    rig_write(r, TOHOST, 8, 7 << 1 | 1);
+    hw_rig_write(r, TOHOST, 8, 7 << 1 | 1);
     cr_expect_eq(r->exit_code, 7);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 // Lower half first, as RV32 code stores it.
 Test(htif, exit_in_halves)
 {
-    struct rig *r = start();
-    rig_write(r, TOHOST, 4, 3 << 1 | 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, TOHOST, 4, 3 << 1 | 1);
     cr_expect_eq(r->exit_code, -1);
-    rig_write(r, TOHOST + 4, 4, 0);
+    hw_rig_write(r, TOHOST + 4, 4, 0);
     cr_expect_eq(r->exit_code, 3);
     cr_expect_eq(clock_next(r->env.clock), CLOCK_NEVER);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(htif, lower_half_alone_counts_after_a_while)
 {
-    struct rig *r = start();
-    rig_write(r, TOHOST, 4, 5 << 1 | 1);
-    rig_run_to(r, 2000);
+    struct hw_rig *r = start();
+    hw_rig_write(r, TOHOST, 4, 5 << 1 | 1);
+    hw_rig_run_to(r, 2000);
     cr_expect_eq(r->exit_code, 5);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(htif, prints)
 {
-    struct rig *r = start();
-    rig_write(r, TOHOST, 8, PUTC | 'A');
-    cr_expect_eq(rig_read(r, TOHOST, 8), 0); // seen
-    cr_expect_eq(rig_read(r, FROMHOST, 8), PUTC | 0x100 | 'A');
-    rig_write(r, FROMHOST, 8, 0);
-    rig_write(r, TOHOST, 4, 'B');
-    rig_write(r, TOHOST + 4, 4, PUTC >> 32);
+    struct hw_rig *r = start();
+    hw_rig_write(r, TOHOST, 8, PUTC | 'A');
+    cr_expect_eq(hw_rig_read(r, TOHOST, 8), 0); // seen
+    cr_expect_eq(hw_rig_read(r, FROMHOST, 8), PUTC | 0x100 | 'A');
+    hw_rig_write(r, FROMHOST, 8, 0);
+    hw_rig_write(r, TOHOST, 4, 'B');
+    hw_rig_write(r, TOHOST + 4, 4, PUTC >> 32);
     expect_output(r, "AB");
     cr_expect_eq(r->exit_code, -1); // although 'A' has bit 0 set
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(htif, reads_when_asked)
 {
-    struct rig *r = start();
-    cr_expect_eq(rig_type(r, "x"), 0);
-    rig_write(r, TOHOST, 8, GETC);
-    cr_expect_eq(rig_read(r, FROMHOST, 8), 0);
-    cr_expect_eq(rig_type(r, "yz"), 1);
-    cr_expect_eq(rig_read(r, FROMHOST, 8), GETC | 0x100 | 'y');
-    rig_free(r);
+    struct hw_rig *r = start();
+    cr_expect_eq(hw_rig_type(r, "x"), 0);
+    hw_rig_write(r, TOHOST, 8, GETC);
+    cr_expect_eq(hw_rig_read(r, FROMHOST, 8), 0);
+    cr_expect_eq(hw_rig_type(r, "yz"), 1);
+    cr_expect_eq(hw_rig_read(r, FROMHOST, 8), GETC | 0x100 | 'y');
+    hw_rig_free(r);
 }
 
-static int64_t syscall4(struct rig *r, uint64_t n, uint64_t a, uint64_t b, uint64_t c)
+static int64_t syscall4(struct hw_rig *r, uint64_t n, uint64_t a, uint64_t b, uint64_t c)
 {
     uint64_t words[8] = {n, a, b, c};
     cr_assert(mem_write_bytes(r->env.mem, RIG_RAM, words, sizeof(words)) == MEM_OK);
-    rig_write(r, FROMHOST, 8, 0);
-    rig_write(r, TOHOST, 8, RIG_RAM);
-    cr_expect_eq(rig_read(r, FROMHOST, 8), 1);
+    hw_rig_write(r, FROMHOST, 8, 0);
+    hw_rig_write(r, TOHOST, 8, RIG_RAM);
+    cr_expect_eq(hw_rig_read(r, FROMHOST, 8), 1);
     cr_assert(mem_read_bytes(r->env.mem, RIG_RAM, words, 8) == MEM_OK);
     return (int64_t)words[0];
 }
 
 Test(htif, system_calls)
 {
-    struct rig *r = start();
+    struct hw_rig *r = start();
     char text[1000];
     memset(text, 'z', sizeof(text));
     text[sizeof(text) - 1] = 0;
@@ -108,19 +108,19 @@ Test(htif, system_calls)
     cr_expect_eq(syscall4(r, 64, 9, RIG_RAM + 0x100, 1), -9);  // EBADF
     cr_expect_eq(syscall4(r, 64, 1, 0x1000, UINT64_MAX), -14); // EFAULT
     cr_expect_eq(syscall4(r, 1234, 0, 0, 0), -38);             // ENOSYS
-    rig_write(r, TOHOST, 8, 0x1000); // no block there: an answer all the same
-    cr_expect_eq(rig_read(r, FROMHOST, 8), 1);
-    rig_free(r);
+    hw_rig_write(r, TOHOST, 8, 0x1000); // no block there: an answer all the same
+    cr_expect_eq(hw_rig_read(r, FROMHOST, 8), 1);
+    hw_rig_free(r);
 }
 
 Test(htif, other_memory_is_memory)
 {
-    struct rig *r = start();
-    rig_write(r, 0x100, 8, 0x1122334455667788);
-    rig_write(r, 0x104, 1, 0);
-    cr_expect_eq(rig_read(r, 0x100, 8), 0x1122330055667788);
-    rig_write(r, TOHOST + 8, 4, 1);
-    rig_write(r, TOHOST - 4, 4, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, 0x100, 8, 0x1122334455667788);
+    hw_rig_write(r, 0x104, 1, 0);
+    cr_expect_eq(hw_rig_read(r, 0x100, 8), 0x1122330055667788);
+    hw_rig_write(r, TOHOST + 8, 4, 1);
+    hw_rig_write(r, TOHOST - 4, 4, 1);
     cr_expect_eq(r->exit_code, -1);
-    rig_free(r);
+    hw_rig_free(r);
 }

@@ -6,34 +6,34 @@
 
 Test(sifive_test, ends_the_run)
 {
-    struct rig *r = rig_new("sifive-test", 0);
-    rig_start(r);
-    rig_write(r, 0, 4, 0x1234);
-    rig_write(r, 4, 4, 0x5555);
+    struct hw_rig *r = hw_rig_new("sifive-test", 0);
+    hw_rig_start(r);
+    hw_rig_write(r, 0, 4, 0x1234);
+    hw_rig_write(r, 4, 4, 0x5555);
     cr_expect_eq(r->exit_code, -1);
-    rig_write(r, 0, 4, 0x5555);
+    hw_rig_write(r, 0, 4, 0x5555);
     cr_expect_eq(r->exit_code, 0);
-    rig_write(r, 0, 4, 0x3333 | 42 << 16);
+    hw_rig_write(r, 0, 4, 0x3333 | 42 << 16);
     cr_expect_eq(r->exit_code, 42);
-    rig_write(r, 0, 2, 0x3333);
+    hw_rig_write(r, 0, 2, 0x3333);
     cr_expect_eq(r->exit_code, 0);
     cr_expect_eq(r->resets, 0);
-    rig_write(r, 0, 4, 0x7777);
+    hw_rig_write(r, 0, 4, 0x7777);
     cr_expect_eq(r->resets, 1);
-    cr_expect_eq(rig_read(r, 0, 4), 0);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, 0, 4), 0);
+    hw_rig_free(r);
 }
 
 Test(unimp, reads_zero_and_ignores_writes)
 {
-    struct rig *r = rig_new("unimplemented-device", 0);
+    struct hw_rig *r = hw_rig_new("unimplemented-device", 0);
     device_set_u64(r->dev, "size", 0x100);
-    rig_start(r);
-    rig_write(r, 0x10, 8, UINT64_MAX);
-    cr_expect_eq(rig_read(r, 0x10, 8), 0);
-    cr_expect(rig_can_read(r, 0xff, 1));
-    cr_expect_not(rig_can_read(r, 0x100, 1));
-    rig_free(r);
+    hw_rig_start(r);
+    hw_rig_write(r, 0x10, 8, UINT64_MAX);
+    cr_expect_eq(hw_rig_read(r, 0x10, 8), 0);
+    cr_expect(hw_rig_can_read(r, 0xff, 1));
+    cr_expect_not(hw_rig_can_read(r, 0x100, 1));
+    hw_rig_free(r);
 }
 
 static void *no_backend(void *opaque, enum prop_kind kind, const char *id, GError **error)
@@ -55,25 +55,25 @@ static void expect_refused(struct device *dev, const char *name, const char *val
 
 Test(device, properties_from_text)
 {
-    struct rig *r = rig_new("ns16550", 1);
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
     expect_refused(r->dev, "colour", "red", "-device ns16550,help");
     expect_refused(r->dev, "regshift", "two", "ns16550.regshift=two");
     expect_refused(r->dev, "regshift", "0x100000000", "32 bits");
     expect_refused(r->dev, "chardev", "tty", "there is no chardev 'tty'");
     cr_expect(device_set_prop(r->dev, "regshift", "0x1", no_backend, NULL, NULL));
-    rig_start(r);
-    cr_expect_eq(rig_read(r, 5 << 1, 1), 0x60);
-    rig_free(r);
+    hw_rig_start(r);
+    cr_expect_eq(hw_rig_read(r, 5 << 1, 1), 0x60);
+    hw_rig_free(r);
 }
 
 Test(device, overlap_is_an_error)
 {
-    struct rig *r = rig_new("unimplemented-device", 0);
+    struct hw_rig *r = hw_rig_new("unimplemented-device", 0);
     GError *error = NULL;
     cr_assert_not_null(mem_add_ram(r->env.mem, "other", RIG_BASE + 0x800, 0x1000, NULL));
     cr_expect_not(device_init(r->dev, &error));
     cr_assert_not_null(error);
     cr_expect(strstr(error->message, "other"));
     g_error_free(error);
-    rig_free(r);
+    hw_rig_free(r);
 }

@@ -10,305 +10,305 @@ enum { THR = RBR, FCR = IIR };
 // At the reset divisor (12), 8N1 and 3.6864 MHz: a character is 10 bits of 12 * 16 clocks.
 #define CHAR_NS (UINT64_C(1000000000) * 10 * 12 * 16 / 3686400)
 
-static struct rig *start(void)
+static struct hw_rig *start(void)
 {
-    struct rig *r = rig_new("ns16550", 1);
-    rig_connect_chardev(r, "chardev");
-    rig_start(r);
-    rig_write(r, LCR, 1, 3);
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
+    hw_rig_connect_chardev(r, "chardev");
+    hw_rig_start(r);
+    hw_rig_write(r, LCR, 1, 3);
     return r;
 }
 
-static void expect_output(struct rig *r, const char *text)
+static void expect_output(struct hw_rig *r, const char *text)
 {
-    char *got = rig_output(r);
+    char *got = hw_rig_output(r);
     cr_expect_str_eq(got, text);
     g_free(got);
 }
 
 Test(ns16550, reset_values)
 {
-    struct rig *r = rig_new("ns16550", 1);
-    rig_start(r);
-    cr_expect_eq(rig_read(r, IER, 1), 0);
-    cr_expect_eq(rig_read(r, IIR, 1), 1);
-    cr_expect_eq(rig_read(r, LCR, 1), 0);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x60);
-    cr_expect_eq(rig_read(r, MSR, 1), 0xb0); // no deltas
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
+    hw_rig_start(r);
+    cr_expect_eq(hw_rig_read(r, IER, 1), 0);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 1);
+    cr_expect_eq(hw_rig_read(r, LCR, 1), 0);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0xb0); // no deltas
     cr_expect_not(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(ns16550, sends_at_once)
 {
-    struct rig *r = start();
-    rig_write(r, THR, 1, 'h');
-    rig_write(r, THR, 1, 'i');
-    cr_expect_eq(rig_read(r, LSR, 1), 0x60);
+    struct hw_rig *r = start();
+    hw_rig_write(r, THR, 1, 'h');
+    hw_rig_write(r, THR, 1, 'i');
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
     expect_output(r, "hi");
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(ns16550, works_without_a_back_end)
 {
-    struct rig *r = rig_new("ns16550", 1);
-    rig_start(r);
-    rig_write(r, THR, 1, 'x');
-    cr_expect_eq(rig_read(r, RBR, 1), 0);
-    rig_free(r);
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
+    hw_rig_start(r);
+    hw_rig_write(r, THR, 1, 'x');
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 0);
+    hw_rig_free(r);
 }
 
 Test(ns16550, divisor_latch_hides_data_and_ier)
 {
-    struct rig *r = start();
-    rig_write(r, IER, 1, 0xff);
-    cr_expect_eq(rig_read(r, IER, 1), 0x0f); // the rest is wired to zero
-    rig_write(r, LCR, 1, 0x83);
-    rig_write(r, RBR, 1, 0x34);
-    rig_write(r, IER, 1, 0x12);
-    cr_expect_eq(rig_read(r, RBR, 1), 0x34);
-    cr_expect_eq(rig_read(r, IER, 1), 0x12);
-    rig_write(r, LCR, 1, 0x03);
-    cr_expect_eq(rig_read(r, IER, 1), 0x0f);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IER, 1, 0xff);
+    cr_expect_eq(hw_rig_read(r, IER, 1), 0x0f); // the rest is wired to zero
+    hw_rig_write(r, LCR, 1, 0x83);
+    hw_rig_write(r, RBR, 1, 0x34);
+    hw_rig_write(r, IER, 1, 0x12);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 0x34);
+    cr_expect_eq(hw_rig_read(r, IER, 1), 0x12);
+    hw_rig_write(r, LCR, 1, 0x03);
+    cr_expect_eq(hw_rig_read(r, IER, 1), 0x0f);
     expect_output(r, "");
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(ns16550, scratch_register)
 {
-    struct rig *r = start();
-    rig_write(r, SCR, 1, 0xa5);
-    cr_expect_eq(rig_read(r, SCR, 1), 0xa5);
-    rig_free(r);
+    struct hw_rig *r = start();
+    hw_rig_write(r, SCR, 1, 0xa5);
+    cr_expect_eq(hw_rig_read(r, SCR, 1), 0xa5);
+    hw_rig_free(r);
 }
 
 Test(ns16550, one_byte_without_fifos)
 {
-    struct rig *r = start();
-    rig_write(r, IER, 1, 1);
-    cr_expect_eq(rig_type(r, "ab"), 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IER, 1, 1);
+    cr_expect_eq(hw_rig_type(r, "ab"), 1);
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, IIR, 1), 0x04);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x61);
-    cr_expect_eq(rig_read(r, RBR, 1), 'a');
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x04);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x61);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'a');
     cr_expect_not(r->level[0]);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x60);
-    cr_expect_eq(rig_type(r, "c"), 1);
-    cr_expect_eq(rig_read(r, RBR, 1), 'c');
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    cr_expect_eq(hw_rig_type(r, "c"), 1);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'c');
+    hw_rig_free(r);
 }
 
 Test(ns16550, fifo_holds_sixteen)
 {
-    struct rig *r = start();
-    rig_write(r, FCR, 1, 1);
-    cr_expect_eq(rig_read(r, IIR, 1), 0xc1);
-    cr_expect_eq(rig_type(r, "0123456789abcdefXY"), 16);
+    struct hw_rig *r = start();
+    hw_rig_write(r, FCR, 1, 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc1);
+    cr_expect_eq(hw_rig_type(r, "0123456789abcdefXY"), 16);
     for (unsigned i = 0; i < 16; i++)
-        cr_expect_eq(rig_read(r, RBR, 1), "0123456789abcdef"[i]);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x60);
-    rig_free(r);
+        cr_expect_eq(hw_rig_read(r, RBR, 1), "0123456789abcdef"[i]);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    hw_rig_free(r);
 }
 
 Test(ns16550, trigger_levels)
 {
     static const unsigned levels[] = {1, 4, 8, 14};
     for (unsigned i = 0; i < 4; i++) {
-        struct rig *r = start();
-        rig_write(r, FCR, 1, 1 | i << 6);
-        rig_write(r, IER, 1, 1);
+        struct hw_rig *r = start();
+        hw_rig_write(r, FCR, 1, 1 | i << 6);
+        hw_rig_write(r, IER, 1, 1);
         for (unsigned n = 1; n < levels[i]; n++) {
-            rig_type(r, "x");
+            hw_rig_type(r, "x");
             cr_expect_not(r->level[0], "level %u, byte %u", levels[i], n);
         }
-        rig_type(r, "x");
+        hw_rig_type(r, "x");
         cr_expect(r->level[0]);
-        cr_expect_eq(rig_read(r, IIR, 1), 0xc4);
-        rig_read(r, RBR, 1); // below the trigger level again
-        cr_expect_eq(rig_read(r, IIR, 1), 0xc1);
+        cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc4);
+        hw_rig_read(r, RBR, 1); // below the trigger level again
+        cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc1);
         cr_expect_not(r->level[0]);
-        rig_free(r);
+        hw_rig_free(r);
     }
 }
 
 Test(ns16550, character_timeout)
 {
-    struct rig *r = start();
-    rig_write(r, FCR, 1, 0x81); // trigger level 8
-    rig_write(r, IER, 1, 1);
-    rig_type(r, "ab");
-    rig_run_to(r, 4 * CHAR_NS - 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, FCR, 1, 0x81); // trigger level 8
+    hw_rig_write(r, IER, 1, 1);
+    hw_rig_type(r, "ab");
+    hw_rig_run_to(r, 4 * CHAR_NS - 1);
     cr_expect_not(r->level[0]);
-    rig_run_to(r, 4 * CHAR_NS);
+    hw_rig_run_to(r, 4 * CHAR_NS);
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, IIR, 1), 0xcc);
-    cr_expect_eq(rig_read(r, RBR, 1), 'a'); // clears it, and the time starts again
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xcc);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'a'); // clears it, and the time starts again
     cr_expect_not(r->level[0]);
-    rig_run_to(r, 7 * CHAR_NS);
-    rig_type(r, "c"); // so does a new character
-    rig_run_to(r, 11 * CHAR_NS - 1);
+    hw_rig_run_to(r, 7 * CHAR_NS);
+    hw_rig_type(r, "c"); // so does a new character
+    hw_rig_run_to(r, 11 * CHAR_NS - 1);
     cr_expect_not(r->level[0]);
-    rig_run_to(r, 11 * CHAR_NS);
+    hw_rig_run_to(r, 11 * CHAR_NS);
     cr_expect(r->level[0]);
-    rig_read(r, RBR, 1);
-    rig_read(r, RBR, 1);
-    rig_run_to(r, 100 * CHAR_NS); // nothing is left to time out
+    hw_rig_read(r, RBR, 1);
+    hw_rig_read(r, RBR, 1);
+    hw_rig_run_to(r, 100 * CHAR_NS); // nothing is left to time out
     cr_expect_not(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(ns16550, thr_empty_interrupt)
 {
-    struct rig *r = start();
-    rig_write(r, IER, 1, 2); // empty already: at once
+    struct hw_rig *r = start();
+    hw_rig_write(r, IER, 1, 2); // empty already: at once
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, IIR, 1), 0x02);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x02);
     cr_expect_not(r->level[0]); // reading IIR took it back
-    cr_expect_eq(rig_read(r, IIR, 1), 0x01);
-    rig_write(r, THR, 1, 'x');
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x01);
+    hw_rig_write(r, THR, 1, 'x');
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, IIR, 1), 0x02);
-    rig_write(r, IER, 1, 0);
-    rig_write(r, IER, 1, 2);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x02);
+    hw_rig_write(r, IER, 1, 0);
+    hw_rig_write(r, IER, 1, 2);
     cr_expect(r->level[0]);
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(ns16550, thr_empty_stays_while_a_higher_cause_shows)
 {
-    struct rig *r = start();
-    rig_write(r, IER, 1, 3);
-    rig_type(r, "x");
-    cr_expect_eq(rig_read(r, IIR, 1), 0x04); // received data comes first
-    rig_read(r, RBR, 1);
-    cr_expect_eq(rig_read(r, IIR, 1), 0x02); // and was not taken back by that read
-    cr_expect_eq(rig_read(r, IIR, 1), 0x01);
-    rig_free(r);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IER, 1, 3);
+    hw_rig_type(r, "x");
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x04); // received data comes first
+    hw_rig_read(r, RBR, 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x02); // and was not taken back by that read
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x01);
+    hw_rig_free(r);
 }
 
 Test(ns16550, overrun_by_loopback)
 {
-    struct rig *r = start();
-    rig_write(r, FCR, 1, 1);
-    rig_write(r, MCR, 1, 0x10);
+    struct hw_rig *r = start();
+    hw_rig_write(r, FCR, 1, 1);
+    hw_rig_write(r, MCR, 1, 0x10);
     for (unsigned i = 0; i < 17; i++)
-        rig_write(r, THR, 1, 'a' + i);
-    rig_write(r, IER, 1, 4);
-    cr_expect_eq(rig_read(r, IIR, 1), 0xc6);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x63);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x61); // told once
+        hw_rig_write(r, THR, 1, 'a' + i);
+    hw_rig_write(r, IER, 1, 4);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc6);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x63);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x61); // told once
     cr_expect_not(r->level[0]);
     for (unsigned i = 0; i < 16; i++)
-        cr_expect_eq(rig_read(r, RBR, 1), 'a' + i); // the 17th is lost
+        cr_expect_eq(hw_rig_read(r, RBR, 1), 'a' + i); // the 17th is lost
     expect_output(r, "");
-    rig_free(r);
+    hw_rig_free(r);
 }
 
 Test(ns16550, overrun_without_fifos_keeps_the_new_byte)
 {
-    struct rig *r = start();
-    rig_write(r, MCR, 1, 0x10);
-    rig_write(r, THR, 1, 'a');
-    rig_write(r, THR, 1, 'b');
-    cr_expect_eq(rig_read(r, LSR, 1), 0x63);
-    cr_expect_eq(rig_read(r, RBR, 1), 'b');
-    rig_free(r);
+    struct hw_rig *r = start();
+    hw_rig_write(r, MCR, 1, 0x10);
+    hw_rig_write(r, THR, 1, 'a');
+    hw_rig_write(r, THR, 1, 'b');
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x63);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'b');
+    hw_rig_free(r);
 }
 
 Test(ns16550, loopback_wires_modem_lines)
 {
-    struct rig *r = start();
-    rig_write(r, MCR, 1, 0x10);
-    rig_read(r, MSR, 1);
-    cr_expect_eq(rig_read(r, MSR, 1), 0x00);
-    rig_write(r, MCR, 1, 0x1f);
-    cr_expect_eq(rig_read(r, MSR, 1), 0xfb); // no TERI: RI rose
-    cr_expect_eq(rig_read(r, MSR, 1), 0xf0);
-    rig_write(r, IER, 1, 8);
-    rig_write(r, MCR, 1, 0x1b); // OUT1, which is RI, falls
+    struct hw_rig *r = start();
+    hw_rig_write(r, MCR, 1, 0x10);
+    hw_rig_read(r, MSR, 1);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0x00);
+    hw_rig_write(r, MCR, 1, 0x1f);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0xfb); // no TERI: RI rose
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0xf0);
+    hw_rig_write(r, IER, 1, 8);
+    hw_rig_write(r, MCR, 1, 0x1b); // OUT1, which is RI, falls
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, IIR, 1), 0x00);
-    cr_expect_eq(rig_read(r, MSR, 1), 0xb4);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x00);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0xb4);
     cr_expect_not(r->level[0]);
-    cr_expect_eq(rig_read(r, MCR, 1), 0x1b);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, MCR, 1), 0x1b);
+    hw_rig_free(r);
 }
 
 Test(ns16550, input_waits_during_loopback)
 {
-    struct rig *r = start();
-    rig_write(r, MCR, 1, 0x10);
-    cr_expect_eq(rig_type(r, "x"), 0);
-    rig_write(r, MCR, 1, 0);
-    cr_expect_eq(rig_type(r, "y"), 1);
-    cr_expect_eq(rig_read(r, RBR, 1), 'y');
-    rig_free(r);
+    struct hw_rig *r = start();
+    hw_rig_write(r, MCR, 1, 0x10);
+    cr_expect_eq(hw_rig_type(r, "x"), 0);
+    hw_rig_write(r, MCR, 1, 0);
+    cr_expect_eq(hw_rig_type(r, "y"), 1);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'y');
+    hw_rig_free(r);
 }
 
 Test(ns16550, break_is_a_zero_with_its_mark)
 {
-    struct rig *r = rig_new("ns16550", 1);
-    rig_connect_mux(r, "chardev");
-    rig_start(r);
-    rig_write(r, FCR, 1, 1);
-    rig_write(r, IER, 1, 4);
-    rig_type(r, "a");
-    rig_type(r, "\001b");
-    cr_expect_not(r->level[0]);              // the break is not at the FIFO's head yet
-    cr_expect_eq(rig_read(r, LSR, 1), 0xe1); // but somewhere in it
-    cr_expect_eq(rig_read(r, RBR, 1), 'a');
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
+    hw_rig_connect_mux(r, "chardev");
+    hw_rig_start(r);
+    hw_rig_write(r, FCR, 1, 1);
+    hw_rig_write(r, IER, 1, 4);
+    hw_rig_type(r, "a");
+    hw_rig_type(r, "\001b");
+    cr_expect_not(r->level[0]);                 // the break is not at the FIFO's head yet
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0xe1); // but somewhere in it
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'a');
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, IIR, 1), 0xc6);
-    cr_expect_eq(rig_read(r, LSR, 1), 0xf1);
-    cr_expect_eq(rig_read(r, LSR, 1), 0x61);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc6);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0xf1);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x61);
     cr_expect_not(r->level[0]);
-    cr_expect_eq(rig_read(r, RBR, 1), 0);
-    rig_free(r);
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 0);
+    hw_rig_free(r);
 }
 
 Test(ns16550, fcr_clears)
 {
-    struct rig *r = start();
-    rig_write(r, FCR, 1, 1);
-    rig_type(r, "abc");
-    rig_write(r, FCR, 1, 3); // clear receiver
-    cr_expect_eq(rig_read(r, LSR, 1), 0x60);
-    rig_type(r, "abc");
-    rig_write(r, FCR, 1, 0); // switching FIFOs off clears, too
-    cr_expect_eq(rig_read(r, LSR, 1), 0x60);
-    cr_expect_eq(rig_read(r, IIR, 1), 0x01);
-    rig_type(r, "abc");
-    rig_write(r, FCR, 1, 2); // without the enable bit nothing is cleared
-    cr_expect_eq(rig_read(r, LSR, 1), 0x61);
-    rig_free(r);
+    struct hw_rig *r = start();
+    hw_rig_write(r, FCR, 1, 1);
+    hw_rig_type(r, "abc");
+    hw_rig_write(r, FCR, 1, 3); // clear receiver
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    hw_rig_type(r, "abc");
+    hw_rig_write(r, FCR, 1, 0); // switching FIFOs off clears, too
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x01);
+    hw_rig_type(r, "abc");
+    hw_rig_write(r, FCR, 1, 2); // without the enable bit nothing is cleared
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x61);
+    hw_rig_free(r);
 }
 
 Test(ns16550, register_distance)
 {
-    struct rig *r = rig_new("ns16550", 1);
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
     device_set_u64(r->dev, "regshift", 2);
-    rig_start(r);
-    rig_write(r, SCR << 2, 4, 0x5a);
-    cr_expect_eq(rig_read(r, SCR << 2, 4), 0x5a);
-    cr_expect_eq(rig_read(r, LSR << 2, 1), 0x60);
-    cr_expect_not(rig_can_read(r, 8 << 2, 4));
-    rig_free(r);
+    hw_rig_start(r);
+    hw_rig_write(r, SCR << 2, 4, 0x5a);
+    cr_expect_eq(hw_rig_read(r, SCR << 2, 4), 0x5a);
+    cr_expect_eq(hw_rig_read(r, LSR << 2, 1), 0x60);
+    cr_expect_not(hw_rig_can_read(r, 8 << 2, 4));
+    hw_rig_free(r);
 }
 
 Test(ns16550, loaded_state_drives_the_line)
 {
-    struct rig *r = start();
-    rig_write(r, IER, 1, 1);
-    rig_type(r, "x");
-    GByteArray *saved = rig_save(r);
-    rig_read(r, RBR, 1);
+    struct hw_rig *r = start();
+    hw_rig_write(r, IER, 1, 1);
+    hw_rig_type(r, "x");
+    GByteArray *saved = hw_rig_save(r);
+    hw_rig_read(r, RBR, 1);
     cr_expect_not(r->level[0]);
     const uint8_t *data = saved->data;
     size_t len = saved->len;
     cr_assert(state_load(r->dev->cls->state, r->dev, "uart", &data, &len, NULL));
     r->dev->cls->loaded(r->dev);
     cr_expect(r->level[0]);
-    cr_expect_eq(rig_read(r, RBR, 1), 'x');
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 'x');
     g_byte_array_free(saved, TRUE);
-    rig_free(r);
+    hw_rig_free(r);
 }

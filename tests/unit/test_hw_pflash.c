@@ -13,7 +13,7 @@
 #define BOTH(x) ((uint32_t)(x) << 16 | (uint32_t)(x))
 
 struct flash {
-    struct rig *r;
+    struct hw_rig *r;
     struct block *blk;
     char *path;
 };
@@ -33,10 +33,10 @@ static void start_with(struct flash *f, bool readonly)
     struct block_options opts = {.file = f->path, .format = "raw", .readonly = readonly};
     f->blk = block_open(&opts, &error);
     cr_assert_not_null(f->blk, "%s", error ? error->message : "");
-    f->r = rig_new("cfi.pflash01", 0);
+    f->r = hw_rig_new("cfi.pflash01", 0);
     device_set_ptr(f->r->dev, "drive", f->blk);
     device_set_u64(f->r->dev, "size", SIZE);
-    rig_start(f->r);
+    hw_rig_start(f->r);
 }
 
 static void start(struct flash *f)
@@ -46,7 +46,7 @@ static void start(struct flash *f)
 
 static void finish(struct flash *f)
 {
-    rig_free(f->r);
+    hw_rig_free(f->r);
     block_close(f->blk);
     unlink(f->path);
     g_free(f->path);
@@ -54,12 +54,12 @@ static void finish(struct flash *f)
 
 static void command(struct flash *f, uint32_t offset, uint8_t cmd)
 {
-    rig_write(f->r, offset, 4, BOTH(cmd));
+    hw_rig_write(f->r, offset, 4, BOTH(cmd));
 }
 
 static uint32_t read32(struct flash *f, uint32_t offset)
 {
-    return (uint32_t)rig_read(f->r, offset, 4);
+    return (uint32_t)hw_rig_read(f->r, offset, 4);
 }
 
 static uint32_t array32(struct flash *f, uint32_t offset)
@@ -80,7 +80,7 @@ Test(pflash, reads_its_image)
     struct flash f;
     start(&f);
     cr_expect_eq(read32(&f, 0x300), 0xffffff03);
-    cr_expect_eq(rig_read(f.r, 0x1000 - 4, 8), 0xffffff10ffffffff);
+    cr_expect_eq(hw_rig_read(f.r, 0x1000 - 4, 8), 0xffffff10ffffffff);
     finish(&f);
 }
 
@@ -100,9 +100,9 @@ Test(pflash, query)
     cr_expect_eq(read32(&f, 0x31 * 4), BOTH('P'));
     cr_expect_eq(read32(&f, 0x3f * 4), BOTH(1));
     cr_expect_eq(read32(&f, 0x40 * 4), 0);
-    cr_expect_eq(rig_read(f.r, 0x10 * 4, 1), 'Q'); // byte lanes
-    cr_expect_eq(rig_read(f.r, 0x10 * 4 + 1, 1), 0);
-    cr_expect_eq(rig_read(f.r, 0x10 * 4 + 2, 2), 'Q');
+    cr_expect_eq(hw_rig_read(f.r, 0x10 * 4, 1), 'Q'); // byte lanes
+    cr_expect_eq(hw_rig_read(f.r, 0x10 * 4 + 1, 1), 0);
+    cr_expect_eq(hw_rig_read(f.r, 0x10 * 4 + 2, 2), 'Q');
     cr_expect_eq(array32(&f, 0x300), 0xffffff03);
     finish(&f);
 }
@@ -123,12 +123,12 @@ Test(pflash, programs_words_and_bytes)
     struct flash f;
     start(&f);
     command(&f, 0x104, 0x40);
-    rig_write(f.r, 0x104, 4, 0x12345678);
+    hw_rig_write(f.r, 0x104, 4, 0x12345678);
     cr_expect_eq(read32(&f, 0), BOTH(0x80)); // status, ready
     cr_expect_eq(array32(&f, 0x104), 0x12345678);
     cr_expect_eq(image32(&f, 0x104), 0x12345678);
-    rig_write(f.r, 0x109, 1, 0x10);
-    rig_write(f.r, 0x109, 1, 0xab);
+    hw_rig_write(f.r, 0x109, 1, 0x10);
+    hw_rig_write(f.r, 0x109, 1, 0xab);
     cr_expect_eq(array32(&f, 0x108), 0xffffabff);
     finish(&f);
 }
@@ -139,7 +139,7 @@ Test(pflash, programming_only_clears_bits)
     start(&f);
     for (unsigned i = 0; i < 2; i++) {
         command(&f, 0x10, 0x40);
-        rig_write(f.r, 0x10, 4, i ? 0x0f0f0f0f : 0xff00ff00);
+        hw_rig_write(f.r, 0x10, 4, i ? 0x0f0f0f0f : 0xff00ff00);
     }
     cr_expect_eq(array32(&f, 0x10), 0x0f000f00);
     finish(&f);
@@ -151,9 +151,9 @@ Test(pflash, buffered_write)
     start(&f);
     command(&f, SECTOR, 0xe8);
     cr_expect_eq(read32(&f, SECTOR), BOTH(0x80)); // the buffer is free
-    rig_write(f.r, SECTOR, 4, BOTH(3));           // words - 1
+    hw_rig_write(f.r, SECTOR, 4, BOTH(3));        // words - 1
     for (unsigned i = 0; i < 4; i++)
-        rig_write(f.r, SECTOR + 0x20 + 4 * i, 4, 0x11111111 * (i + 1));
+        hw_rig_write(f.r, SECTOR + 0x20 + 4 * i, 4, 0x11111111 * (i + 1));
     cr_expect_eq(image32(&f, SECTOR + 0x20), 0xffffffff); // not yet
     command(&f, SECTOR, 0xd0);
     cr_expect_eq(read32(&f, SECTOR), BOTH(0x80));
@@ -169,11 +169,11 @@ Test(pflash, buffered_write_of_half_words)
 {
     struct flash f;
     start(&f);
-    rig_write(f.r, SECTOR, 2, 0xe8);
-    rig_write(f.r, SECTOR, 2, 2);
+    hw_rig_write(f.r, SECTOR, 2, 0xe8);
+    hw_rig_write(f.r, SECTOR, 2, 2);
     for (unsigned i = 0; i < 3; i++)
-        rig_write(f.r, SECTOR + 0x20 + 2 * i, 2, 0x1111 * (i + 1));
-    rig_write(f.r, SECTOR, 2, 0xd0);
+        hw_rig_write(f.r, SECTOR + 0x20 + 2 * i, 2, 0x1111 * (i + 1));
+    hw_rig_write(f.r, SECTOR, 2, 0xd0);
     cr_expect_eq(array32(&f, SECTOR + 0x20), 0x22221111);
     cr_expect_eq(array32(&f, SECTOR + 0x24), 0xffff3333);
     finish(&f);
@@ -184,19 +184,19 @@ Test(pflash, buffered_write_goes_wrong)
     struct flash f;
     start(&f);
     command(&f, 4, 0xe8);
-    rig_write(f.r, 4, 4, BOTH(1024)); // one word too many
+    hw_rig_write(f.r, 4, 4, BOTH(1024)); // one word too many
     cr_expect_eq(read32(&f, 0), BOTH(0xb0));
     command(&f, 0, 0x50); // clear status
     command(&f, 4, 0xe8);
-    rig_write(f.r, 4, 4, BOTH(0));
-    rig_write(f.r, 4, 4, 0);
+    hw_rig_write(f.r, 4, 4, BOTH(0));
+    hw_rig_write(f.r, 4, 4, 0);
     command(&f, 4, 0xff); // no confirmation
     cr_expect_eq(read32(&f, 0), BOTH(0xb0));
     cr_expect_eq(array32(&f, 4), 0xffffffff);
     command(&f, 0, 0x50);
     command(&f, 4, 0xe8);
-    rig_write(f.r, 4, 4, BOTH(0));
-    rig_write(f.r, 0x1004, 4, 0); // outside of the buffer's block
+    hw_rig_write(f.r, 4, 4, BOTH(0));
+    hw_rig_write(f.r, 0x1004, 4, 0); // outside of the buffer's block
     command(&f, 4, 0xd0);
     cr_expect_eq(read32(&f, 0), BOTH(0xb0));
     cr_expect_eq(array32(&f, 0x1004), 0xffffffff);
@@ -235,7 +235,7 @@ Test(pflash, locks)
     cr_expect_eq(read32(&f, 8), 0);
     cr_expect_eq(read32(&f, SECTOR + 8), BOTH(1));
     command(&f, SECTOR + 4, 0x40);
-    rig_write(f.r, SECTOR + 4, 4, 0);
+    hw_rig_write(f.r, SECTOR + 4, 4, 0);
     cr_expect_eq(read32(&f, 0), BOTH(0x92)); // program error, block locked
     command(&f, 0, 0x50);
     command(&f, SECTOR, 0x20);
@@ -245,7 +245,7 @@ Test(pflash, locks)
     command(&f, 0, 0x60);
     command(&f, 0, 0xd0); // clears all lock bits
     command(&f, SECTOR + 4, 0x40);
-    rig_write(f.r, SECTOR + 4, 4, 0);
+    hw_rig_write(f.r, SECTOR + 4, 4, 0);
     cr_expect_eq(read32(&f, 0), BOTH(0x80));
     cr_expect_eq(array32(&f, SECTOR + 4), 0);
     finish(&f);
@@ -256,7 +256,7 @@ Test(pflash, readonly_image_is_protected)
     struct flash f;
     start_with(&f, true);
     command(&f, 4, 0x40);
-    rig_write(f.r, 4, 4, 0);
+    hw_rig_write(f.r, 4, 4, 0);
     cr_expect_eq(read32(&f, 0), BOTH(0x92));
     cr_expect_eq(array32(&f, 4), 0xffffffff);
     finish(&f);
@@ -277,13 +277,13 @@ Test(pflash, image_of_another_size_is_refused)
     struct flash f;
     GError *error = NULL;
     start(&f);
-    struct rig *r = rig_new("cfi.pflash01", 0);
+    struct hw_rig *r = hw_rig_new("cfi.pflash01", 0);
     device_set_ptr(r->dev, "drive", f.blk);
     cr_expect_not(device_init(r->dev, &error));
     cr_assert_not_null(error);
     cr_expect(strstr(error->message, "1048576") && strstr(error->message, "33554432"));
     g_error_free(error);
-    rig_free(r);
+    hw_rig_free(r);
     finish(&f);
 }
 
@@ -292,7 +292,7 @@ Test(pflash, reset_shows_the_array_and_keeps_contents)
     struct flash f;
     start(&f);
     command(&f, 8, 0x40);
-    rig_write(f.r, 8, 4, 5);
+    hw_rig_write(f.r, 8, 4, 5);
     device_reset(f.r->dev);
     cr_expect_eq(read32(&f, 8), 5);
     finish(&f);
