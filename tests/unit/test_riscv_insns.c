@@ -11,185 +11,7 @@
 #include <criterion/criterion.h>
 
 #include "cpu/riscv/disas.h"
-#include "tests/unit/riscv_reference.h"
-#include "translator/exec.h"
-
-enum {
-    RAM_BASE = 0x40000000, // positive as a 32-bit number, so that li reaches it on both
-    RAM_SIZE = 0x400000,
-    HANDLER = RAM_BASE + 0x100,
-    WINDOW = RAM_BASE + 0x3000 - REF_WINDOW / 2, // across the boundary of two pages
-    CODE = RAM_BASE + 0x200000,
-    UNMAPPED = 0x10000000,
-};
-
-struct hart {
-    const char *name;
-    struct mem *mem;
-    struct clock *clock;
-    struct exec *exec;
-    struct riscv_cpu *rv;
-    uint8_t *window;
-};
-
-struct rig {
-    struct hart harts[2];
-    unsigned nr_harts;
-    unsigned xlen;
-    bool halfwords;
-    uint64_t seed;
-    unsigned failures;
-    uint64_t runs;
-};
-
-static uint64_t next_random(struct rig *g)
-{
-    g->seed ^= g->seed >> 12;
-    g->seed ^= g->seed << 25;
-    g->seed ^= g->seed >> 27;
-    return g->seed * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-static unsigned below(struct rig *g, unsigned n)
-{
-    return (unsigned)(next_random(g) >> 33) % n;
-}
-
-// ---- Harts ----
-
-// Memory is full of ebreak, so that one stops the hart behind each instruction, wherever it jumped.
-static void fill_memory(struct hart *h, bool halfwords)
-{
-    uint8_t *ram = mem_ptr(h->mem, RAM_BASE, RAM_SIZE, true);
-    for (unsigned i = 0; i < RAM_SIZE; i += halfwords ? 2 : 4)
-        store_le(ram + i, halfwords ? 2 : 4, halfwords ? 0x9002 : 0x00100073);
-    store_le(ram + HANDLER - RAM_BASE, 4, 0x0000006f); // j .
-    h->window = ram + WINDOW - RAM_BASE;
-}
-
-static void hart_init(struct hart *h, const struct host *host, const char *model, unsigned xlen)
-{
-    GError *error = NULL;
-    h->name = host->name;
-    h->mem = mem_new();
-    h->clock = clock_new();
-    cr_assert(mem_add_ram(h->mem, "ram", RAM_BASE, RAM_SIZE, NULL));
-    struct riscv_cpu_config cfg = {
-        .model = model, .xlen = xlen, .mem = h->mem, .clock = h->clock, .time_hz = 10000000};
-    struct cpu *cpu = riscv_cpu_new(&cfg, &error);
-    cr_assert(cpu, "%s", error ? error->message : "");
-    h->rv = riscv_cpu_of(cpu);
-    h->exec = exec_new(h->mem, host, 4 << 20, NULL);
-    exec_add_cpu(h->exec, cpu);
-    fill_memory(h, riscv_has(h->rv, RV_EXT_ZCA));
-    riscv_csr_poke(cpu, 0x305, HANDLER); // mtvec
-    riscv_csr_poke(cpu, 0x3b0, xlen == 32 ? UINT32_MAX : UINT64_MAX >> 10);
-    riscv_csr_poke(cpu, 0x3a0, 0x1f); // all of memory is U mode's
-}
-
-static void hart_free(struct hart *h)
-{
-    exec_free(h->exec);
-    riscv_guest.free(&h->rv->cpu);
-    clock_free(h->clock);
-    mem_free(h->mem);
-}
-
-static void rig_init(struct rig *g, const char *model, unsigned xlen)
-{
-    *g = (struct rig){.xlen = xlen, .seed = 0x9e3779b97f4a7c15 + xlen};
-    hart_init(&g->harts[g->nr_harts++], &host_interp, model, xlen);
-    if (host_native)
-        hart_init(&g->harts[g->nr_harts++], host_native, model, xlen);
-    g->halfwords = riscv_has(g->harts[0].rv, RV_EXT_ZCA);
-}
-
-static void rig_free(struct rig *g)
-{
-    for (unsigned i = 0; i < g->nr_harts; i++)
-        hart_free(&g->harts[i]);
-}
-
-// ---- One run ----
-
-static void put_state(struct hart *h, const struct ref *r)
-{
-    struct riscv_cpu *rv = h->rv;
-    struct cpu *cpu = &rv->cpu;
-    memcpy(cpu->reg, r->x, sizeof(r->x));
-    memcpy(cpu->reg + RV_F0, r->f, sizeof(r->f));
-    cpu->pc = r->pc;
-    cpu->fp.flags = r->flags;
-    cpu->halted = false;
-    rv->s.frm = r->frm;
-    rv->s.priv = r->priv;
-    rv->s.mscratch = r->mscratch;
-    rv->s.mepc = r->mepc;
-    rv->s.sepc = r->sepc;
-    rv->s.mcause = 0xff;
-    rv->s.reservation = r->reservation;
-    rv->s.reserved = r->reserved;
-    rv->s.mstatus = (rv->s.mstatus & (MSTATUS_SXL | MSTATUS_UXL)) | MSTATUS_MPP | MSTATUS_SPP |
-                    (uint64_t)r->fs << MSTATUS_FS_SHIFT;
-    riscv_key_update(rv);
-    memcpy(h->window, r->window, REF_WINDOW);
-}
-
-// The instruction and the ebreak behind it.
-static void run(struct hart *h)
-{
-    struct cpu *cpu = &h->rv->cpu;
-    cpu->budget = cpu->slice = 2;
-    while (cpu->budget > 0 && exec_run(h->exec, cpu) == EXEC_YIELD)
-        ;
-}
-
-static void check(GString *out, const char *what, uint64_t have, uint64_t want)
-{
-    if (have != want)
-        g_string_append_printf(out, "  %s is 0x%" PRIx64 ", not 0x%" PRIx64 "\n", what, have, want);
-}
-
-static void check_registers(const struct cpu *cpu, const struct ref *r, GString *out)
-{
-    if (!memcmp(cpu->reg, r->x, sizeof(r->x)) && !memcmp(cpu->reg + RV_F0, r->f, sizeof(r->f)))
-        return;
-    for (unsigned i = 0; i < 32; i++) {
-        check(out, riscv_x_names[i], cpu->reg[i], r->x[i]);
-        check(out, riscv_f_names[i], cpu->reg[RV_F0 + i], r->f[i]);
-    }
-}
-
-static void check_trap(const struct hart *h, const struct ref *r, GString *out)
-{
-    const struct riscv_state *s = &h->rv->s;
-    bool fetched = r->pc >= RAM_BASE && r->pc < (uint64_t)RAM_BASE + RAM_SIZE;
-    check(out, "pc of the trap", s->mepc, r->pc);
-    check(out, "cause", s->mcause, r->trapped ? r->cause : fetched ? 3 : 1);
-    check(out, "trap value", s->mtval, r->trapped ? r->tval : r->pc);
-    check(out, "pc", h->rv->cpu.pc, HANDLER);
-}
-
-static void check_state(const struct hart *h, const struct ref *r, GString *out)
-{
-    const struct riscv_state *s = &h->rv->s;
-    check_registers(&h->rv->cpu, r, out);
-    check(out, "flags", h->rv->cpu.fp.flags & ~FP_DENORMAL, r->flags);
-    check(out, "frm", s->frm, r->frm);
-    check(out, "mscratch", s->mscratch, r->mscratch);
-    check(out, "reserved", s->reserved, r->reserved);
-    check(out, "halted", h->rv->cpu.halted, r->halted);
-    if (r->reserved)
-        check(out, "reservation", s->reservation, r->reservation);
-    if (!r->trapped)
-        check(out, "FS", s->mstatus >> MSTATUS_FS_SHIFT & 3, r->fs);
-    if (r->halted)
-        check(out, "pc", h->rv->cpu.pc, r->pc);
-    else
-        check_trap(h, r, out);
-    if (memcmp(h->window, r->window, REF_WINDOW))
-        g_string_append(out, "  memory differs\n");
-}
+#include "tests/unit/riscv_rig.h"
 
 static void report(struct rig *g, const struct hart *h, const struct ref *before,
                    const GString *text)
@@ -217,9 +39,9 @@ static void run_all(struct rig *g, const struct ref *before)
     g->runs++;
     for (unsigned i = 0; i < g->nr_harts; i++) {
         struct hart *h = &g->harts[i];
-        put_state(h, before);
-        run(h);
-        check_state(h, &after, text);
+        hart_put(h, before);
+        hart_run(h, 2); // it and the ebreak behind it
+        hart_check_stopped(h, &after, text);
         if (text->len)
             report(g, h, before, text);
         g_string_truncate(text, 0);
@@ -228,122 +50,6 @@ static void run_all(struct rig *g, const struct ref *before)
     if (g->nr_harts == 2 && g->runs % 64 == 0) {
         char *differs = state_diff(riscv_cpu_fields, g->harts[0].rv, g->harts[1].rv);
         cr_assert(!differs, "%s differs between executors", differs);
-    }
-}
-
-// ---- Values ----
-
-static const uint64_t x_edges[] = {
-    0,
-    1,
-    2,
-    3,
-    7,
-    31,
-    32,
-    63,
-    0xff,
-    0x80,
-    0x7fff,
-    0x8000,
-    0xffff,
-    0x7fffffff,
-    0x80000000,
-    0x80000001,
-    0xffffffff,
-    0x100000000,
-    0x7fffffffffffffff,
-    0x8000000000000000,
-    0x8000000000000001,
-    0xffffffff00000000,
-    0xffffffff80000000,
-    0xffffffff7fffffff,
-    0xfffffffffffffffe,
-    0xffffffffffffffff,
-    0x0123456789abcdef,
-    0x5555555555555555,
-    0x00ff00ff00ff0001,
-};
-
-// Zeros, subnormals and their end, ones and neighbours, halves and other ties, the ends of integers and of the
-// range, infinities, quiet and signalling NaNs.
-static const uint64_t h_edges[] = {
-    0x0000, 0x8000, 0x0001, 0x8001, 0x03ff, 0x0400, 0x8400, 0x0401, 0x3800, 0x3801,
-    0x3bff, 0x3c00, 0xbc00, 0x3c01, 0x3e00, 0xbe00, 0x4100, 0xc100, 0x5bff, 0x6400,
-    0x7800, 0xf800, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00, 0xfe01, 0x7c01, 0xfd00,
-};
-static const uint64_t s_edges[] = {
-    0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007fffff, 0x00800000, 0x80800000, 0x00800001,
-    0x3f000000, 0x3f000001, 0x3f7fffff, 0x3f800000, 0xbf800000, 0x3f800001, 0x3fc00000, 0xbfc00000,
-    0x40200000, 0xc0200000, 0x4effffff, 0x4f000000, 0xcf000000, 0xcf000001, 0x4f7fffff, 0x4f800000,
-    0x5effffff, 0x5f000000, 0xdf000000, 0x5f800000, 0x33800000, 0x477fe000, 0x477ff000, 0x7f7fffff,
-    0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc12345, 0x7f800001, 0xffa00000,
-};
-static const uint64_t d_edges[] = {
-    0x0000000000000000, 0x8000000000000000, 0x0000000000000001, 0x8000000000000001,
-    0x000fffffffffffff, 0x0010000000000000, 0x8010000000000000, 0x0010000000000001,
-    0x3fe0000000000000, 0x3fe0000000000001, 0x3fefffffffffffff, 0x3ff0000000000000,
-    0xbff0000000000000, 0x3ff0000000000001, 0x3ff8000000000000, 0xbff8000000000000,
-    0x4004000000000000, 0xc004000000000000, 0x41dfffffffc00000, 0x41dfffffffe00000,
-    0x41e0000000000000, 0xc1e0000000000000, 0xc1e0000000100000, 0xc1e0000000200000,
-    0x41efffffffe00000, 0x41f0000000000000, 0x43dfffffffffffff, 0x43e0000000000000,
-    0xc3e0000000000000, 0x43f0000000000000, 0x36a0000000000000, 0x380fffffe0000000,
-    0x380fffffffffffff, 0x47efffffe0000000, 0x47effffff0000000, 0x40effc0000000000,
-    0x7fefffffffffffff, 0xffefffffffffffff, 0x7ff0000000000000, 0xfff0000000000000,
-    0x7ff8000000000000, 0xfff8000000000123, 0x7ff0000000000001, 0xfff4000000000000,
-};
-// Not boxed.
-static const uint64_t junk[] = {0x0000000000003c00, 0x000000003f800000, 0xfffffffe3f800000,
-                                0xffffffff3f800000, 0xffff7fff00003c00, 0xfffffffffffe3c00};
-
-struct edges {
-    const uint64_t *values;
-    unsigned nr, nr_junk;
-    uint64_t box;
-};
-
-static struct edges edges_of_x(void)
-{
-    return (struct edges){x_edges, ARRAY_LEN(x_edges), 0, 0};
-}
-
-// Of what a line reads from f registers: the last letter of its name says it.
-static struct edges edges_of_f(unsigned id)
-{
-    const char *name = riscv_opcodes[id].name;
-    switch (name[strlen(name) - 1]) {
-    case 'h':
-        return (struct edges){h_edges, ARRAY_LEN(h_edges), ARRAY_LEN(junk), 0xffffffffffff0000};
-    case 's':
-        return (struct edges){s_edges, ARRAY_LEN(s_edges), ARRAY_LEN(junk), 0xffffffff00000000};
-    default:
-        return (struct edges){d_edges, ARRAY_LEN(d_edges), 0, 0};
-    }
-}
-
-static unsigned edges_nr(const struct edges *e)
-{
-    return e->nr + e->nr_junk;
-}
-
-static uint64_t edge(const struct edges *e, unsigned n)
-{
-    return n < e->nr ? e->values[n] | e->box : junk[n - e->nr];
-}
-
-// An edge, something near one, or anything.
-static uint64_t any_value(struct rig *g, const struct edges *e)
-{
-    uint64_t v = edge(e, below(g, edges_nr(e)));
-    switch (below(g, 8)) {
-    case 0:
-        return next_random(g) | e->box;
-    case 1:
-        return v + below(g, 5) - 2;
-    case 2:
-        return v ^ UINT64_C(1) << below(g, 64);
-    default:
-        return v;
     }
 }
 
@@ -380,13 +86,13 @@ static struct line line_of(unsigned id)
 static void random_state(struct rig *g, const struct line *l, struct ref *r)
 {
     for (unsigned i = 1; i < 32; i++)
-        r->x[i] = g->xlen == 32 ? (uint32_t)any_value(g, &l->x) : any_value(g, &l->x);
+        r->x[i] = g->xlen == 32 ? (uint32_t)rig_value(g, &l->x) : rig_value(g, &l->x);
     for (unsigned i = 0; i < 32; i++)
-        r->f[i] = any_value(g, &l->f);
+        r->f[i] = rig_value(g, &l->f);
     for (unsigned i = 0; i < REF_WINDOW; i += 8)
-        store_le(r->window + i, 8, any_value(g, below(g, 2) ? &l->x : &l->f));
-    r->flags = below(g, 4) ? 0 : FP_INEXACT | FP_DIVZERO;
-    r->mscratch = g->xlen == 32 ? (uint32_t)any_value(g, &l->x) : any_value(g, &l->x);
+        store_le(r->window + i, 8, rig_value(g, rig_below(g, 2) ? &l->x : &l->f));
+    r->flags = rig_below(g, 4) ? 0 : FP_INEXACT | FP_DIVZERO;
+    r->mscratch = g->xlen == 32 ? (uint32_t)rig_value(g, &l->x) : rig_value(g, &l->x);
     r->mepc = CODE + 0x80;
     r->sepc = CODE + 0xc0;
     r->reserved = 0;
@@ -396,23 +102,23 @@ static void random_state(struct rig *g, const struct line *l, struct ref *r)
 static uint64_t some_address(struct rig *g)
 {
     uint64_t middle = WINDOW + REF_WINDOW / 2;
-    switch (below(g, 8)) {
+    switch (rig_below(g, 8)) {
     case 0:
-        return UNMAPPED + below(g, 64);
+        return UNMAPPED + rig_below(g, 64);
     case 1:
     case 2:
-        return middle - 8 + below(g, 16);
+        return middle - 8 + rig_below(g, 16);
     case 3:
-        return middle - 128 + below(g, 160);
+        return middle - 128 + rig_below(g, 160);
     default:
-        return middle - 128 + 16 * below(g, 10);
+        return middle - 128 + 16 * rig_below(g, 10);
     }
 }
 
 static uint64_t some_target(struct rig *g)
 {
-    uint64_t v = CODE + 0x40 + below(g, 0x800);
-    return below(g, 16) ? v : UNMAPPED + 4 * below(g, 4);
+    uint64_t v = CODE + 0x40 + rig_below(g, 0x800);
+    return rig_below(g, 16) ? v : UNMAPPED + 4 * rig_below(g, 4);
 }
 
 // Makes rs1 (or sp) point somewhere.
@@ -427,15 +133,15 @@ static void aim(struct rig *g, const struct line *l, struct ref *r)
     if (l->base == RV_OP_cm_popret || l->base == RV_OP_cm_popretz)
         for (unsigned i = 0; i < REF_WINDOW; i += 4)
             store_le(r->window + i, g->xlen / 8, CODE + 0x40 + i);
-    r->reservation = r->x[reg] - (below(g, 8) ? 0 : 8);
-    r->reserved = (uint8_t)((below(g, 3) ? 4u : 0) << below(g, 2));
+    r->reservation = r->x[reg] - (rig_below(g, 8) ? 0 : 8);
+    r->reserved = (uint8_t)((rig_below(g, 3) ? 4u : 0) << rig_below(g, 2));
 }
 
 // A compare and swap that succeeds half of the time.
 static void match_memory(struct rig *g, struct ref *r, unsigned id)
 {
     uint64_t at = r->x[r->in.rs1] - WINDOW;
-    if (strncmp(riscv_opcodes[id].name, "amocas", 6) || at > REF_WINDOW - 16 || below(g, 2))
+    if (strncmp(riscv_opcodes[id].name, "amocas", 6) || at > REF_WINDOW - 16 || rig_below(g, 2))
         return;
     unsigned words = riscv_opcodes[id].layout == RV_LAYOUT_PAIR ? 2 : 1;
     for (unsigned i = 0; i < words && r->in.rd && r->in.rd + i != r->in.rs1; i++)
@@ -443,18 +149,6 @@ static void match_memory(struct rig *g, struct ref *r, unsigned id)
 }
 
 // ---- Encodings ----
-
-static void place(struct rig *g, uint32_t bits)
-{
-    unsigned len = riscv_insn_len(bits);
-    for (unsigned i = 0; i < g->nr_harts; i++) {
-        uint8_t code[8];
-        store_le(code, 4, bits);
-        // What follows must be an ebreak whatever was here before.
-        store_le(code + len, 4, g->halfwords ? 0x90029002 : 0x00100073);
-        cr_assert(mem_write_bytes(g->harts[i].mem, CODE, code, len + 4) == MEM_OK);
-    }
-}
 
 // Jumps to the instruction itself, or into it, would not get to an ebreak.
 static bool jumps_into_itself(const struct line *l, const struct riscv_insn *in, unsigned len)
@@ -477,7 +171,7 @@ static bool start(struct rig *g, const struct line *l, uint32_t bits, struct ref
     if (!riscv_decode(&rv->decoder, bits, &r->in) || r->in.id != l->id ||
         jumps_into_itself(l, &r->in, r->len))
         return false;
-    place(g, bits);
+    rig_place(g, 0, bits);
     return true;
 }
 
@@ -500,7 +194,7 @@ static void all_pairs(struct rig *g, const struct line *l, struct ref *r)
     for (unsigned i = 0; i < edges_nr(e1); i++)
         for (unsigned k = 0; k < (two ? edges_nr(e2) : 1); k++) {
             random_state(g, l, r);
-            uint64_t v1 = edge(e1, i), v2 = edge(e2, k);
+            uint64_t v1 = edge_value(e1, i), v2 = edge_value(e2, k);
             if (f2)
                 r->f[r->in.rs2] = v2;
             else if (r->in.rs2)
@@ -545,10 +239,10 @@ static uint32_t random_bits(struct rig *g, unsigned id)
 {
     const struct riscv_opcode *op = &riscv_opcodes[id];
     uint32_t dots = ~op->mask & (op->len == 2 ? 0xffff : 0xffffffff);
-    uint32_t bits = op->match | ((uint32_t)(next_random(g) >> 32) & dots);
+    uint32_t bits = op->match | ((uint32_t)(rig_random(g) >> 32) & dots);
     static const uint16_t csrs[] = {0x001, 0x002, 0x003, 0x340, 0xf14, 0x5ff};
     if (op->layout == RV_LAYOUT_CSR)
-        bits = (bits & 0xfffff) | (uint32_t)csrs[below(g, ARRAY_LEN(csrs))] << 20;
+        bits = (bits & 0xfffff) | (uint32_t)csrs[rig_below(g, ARRAY_LEN(csrs))] << 20;
     if (op->layout == RV_LAYOUT_RM)
         bits |= 0x7000 & dots; // rounding modes have their turn below
     return bits;
@@ -693,9 +387,6 @@ static bool is_jump(unsigned id)
 {
     return id == RV_OP_jal || id == RV_OP_jalr || (id >= RV_OP_beq && id <= RV_OP_bgeu);
 }
-
-#define ZCMP_MODEL "max,c=off,zca=on,zcd=off,zcf=off,zcmp=on"
-#define NO_C_MODEL "max,c=off,zca=off,zcb=off,zcd=off,zcf=off,zcmop=off"
 
 Test(riscv_insns, every_line_has_a_reference)
 {
