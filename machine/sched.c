@@ -25,8 +25,8 @@ static uint64_t elapsed_ns(void *opaque)
 static void rearmed(void *opaque)
 {
     struct machine_sched *s = opaque;
-    if (s->m->exec)
-        exec_request_stop(s->m->exec);
+    if (s->running)
+        cpu_kick(s->running);
 }
 
 struct machine_sched *sched_new(struct machine *m)

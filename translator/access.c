@@ -228,7 +228,22 @@ static void new_epoch(struct cpu *cpu)
         cpu->jump_epoch = 0;
         memset(cpu->jump_cache, 0xff, sizeof(cpu->jump_cache));
     }
-    cpu->jump_tag = JUMP_TAG_NONE;
+    memset(cpu->jump_pages, 0, sizeof(cpu->jump_pages));
+    cpu_leave_soon(cpu);
+}
+
+static unsigned page_hash(vaddr_t addr)
+{
+    return (addr >> PAGE_BITS) * UINT64_C(0x9e3779b97f4a7c15) >> 52;
+}
+
+_Static_assert(JUMP_PAGES == 1 << (64 - 52), "page_hash gives as many");
+
+void access_enter_jump(struct cpu *cpu, vaddr_t pc, uint32_t code)
+{
+    unsigned h = page_hash(pc);
+    cpu->jump_pages[h / 64] |= BIT(h % 64);
+    *access_jump_entry(cpu, pc) = (struct jump_cache_entry){pc, cpu->jump_tag, code};
 }
 
 void cpu_flush_tlb(struct cpu *cpu)
@@ -239,6 +254,9 @@ void cpu_flush_tlb(struct cpu *cpu)
 
 void cpu_flush_tlb_page(struct cpu *cpu, vaddr_t addr)
 {
+    unsigned h = page_hash(addr);
     tlb_flush_page(&cpu->tlb, addr);
-    new_epoch(cpu);
+    // Most pages that systems flush one by one never held code.
+    if (cpu->jump_pages[h / 64] >> (h % 64) & 1)
+        new_epoch(cpu);
 }

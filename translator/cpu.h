@@ -17,6 +17,8 @@ struct ir_var;
 #define JUMP_CACHE_BITS 12
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
 
+#define JUMP_PAGES 4096
+
 // Where translated code finds the unit for a pc, probed inline. `tag` has the key and an epoch, so that
 // forgetting all entries is one increment. A void one has JUMP_TAG_VOID; its pc may be any.
 struct jump_cache_entry {
@@ -79,6 +81,7 @@ struct cpu {
     uint64_t insn_ns_shift;
     void *host_code;     // base of the code buffer, for jump-cache offsets
     uint64_t host_scratch[16]; // free for the host back end
+    uint64_t jump_pages[JUMP_PAGES / 64]; // hashes of the pages that entries of this epoch may be in
     struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
     struct tlb tlb;
 };
@@ -109,11 +112,18 @@ static inline void cpu_set_key(struct cpu *cpu, uint32_t key)
         cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
 }
 
-// Something changed that the run loop must look at before the next unit (but for directly linked ones): a
-// line, an enable. exec_run of whichever CPU is running returns.
-static inline void cpu_kick(struct cpu *cpu)
+// The next indirect jump, or LEAVE_LOOKUP, of the running code goes to the loop.
+static inline void cpu_leave_soon(struct cpu *cpu)
 {
     cpu->jump_tag = JUMP_TAG_NONE;
+}
+
+// Something changed that the run loop must look at before the next unit: a line, an enable. exec_run of
+// whichever CPU is running returns. Good in functions behind which lifted code leaves or jumps indirectly, and
+// in device accesses.
+static inline void cpu_kick(struct cpu *cpu)
+{
+    cpu_leave_soon(cpu);
     if (cpu->kicked)
         *cpu->kicked = true;
 }

@@ -41,16 +41,11 @@ static void on_unlink(void *opaque, struct unit_link *link)
     e->host->unlink(e->host_data, link);
 }
 
-static struct jump_cache_entry *jump_entry(struct cpu *cpu, vaddr_t pc)
-{
-    return &cpu->jump_cache[pc >> 1 & (JUMP_CACHE_SIZE - 1)];
-}
-
 static void on_dropped(void *opaque, struct unit *u)
 {
     struct exec *e = opaque;
     for (unsigned i = 0; i < e->nr_cpus; i++) {
-        struct jump_cache_entry *j = jump_entry(e->cpus[i], u->pc);
+        struct jump_cache_entry *j = access_jump_entry(e->cpus[i], u->pc);
         if (j->pc == u->pc)
             j->tag = JUMP_TAG_VOID;
     }
@@ -206,7 +201,7 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
         if (e->stats.clears == clears)
             connect_link(e, link, u);
         if (!log_on(LOG_NOCHAIN | LOG_EXEC | LOG_CPU) && !u->crosses)
-            *jump_entry(cpu, u->pc) = (struct jump_cache_entry){u->pc, cpu->jump_tag, u->code};
+            access_enter_jump(cpu, u->pc, u->code);
     }
     run_unit(e, cpu, u, mode);
 }
@@ -237,7 +232,7 @@ enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
                 take_trap(e, cpu);
         } else if (cpu->leave == LEAVE_HALT) {
             cpu->halted = true;
-        } else if (cpu->leave == LEAVE_YIELD) {
+        } else if (cpu->leave == LEAVE_YIELD && e->nr_cpus > 1) {
             return EXEC_YIELD;
         }
     }

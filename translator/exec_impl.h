@@ -33,4 +33,11 @@ const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned
 // The host address of the code page of addr, and its physical address. NULL: cpu->fault is set.
 const uint8_t *access_code_page(struct cpu *cpu, vaddr_t addr, paddr_t *page);
 
+// The jump cache: where pc's entry is, and entering a unit under cpu->jump_tag.
+static inline struct jump_cache_entry *access_jump_entry(struct cpu *cpu, vaddr_t pc)
+{
+    return &cpu->jump_cache[pc >> 1 & (JUMP_CACHE_SIZE - 1)];
+}
+void access_enter_jump(struct cpu *cpu, vaddr_t pc, uint32_t code);
+
 #endif

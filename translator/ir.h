@@ -85,7 +85,8 @@ enum ir_jump_hint { IR_JUMP, IR_JUMP_CALL, IR_JUMP_RETURN };
 
 // Why a unit went back to the loop; aux of LEAVE.
 enum ir_leave {
-    LEAVE_LOOKUP, // key or mapping may have changed: look up the next unit at pc
+    LEAVE_LOOKUP, // key or mapping may have changed: look up the next unit at pc. The host may do that itself
+                  // by cpu->jump_tag, which cpu_set_key, cpu_kick and cpu_leave_soon keep true
     LEAVE_HALT,   // wait for an interrupt: cpu->halted becomes true
     LEAVE_YIELD,  // the guest spins: give the rest of the slice away
     LEAVE_RESTART, // the guest instruction is not retired: key changed, translate it again

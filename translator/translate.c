@@ -141,9 +141,10 @@ static void log_guest_code(const struct lift *l)
     g_string_free(s, TRUE);
 }
 
+// In debug builds (sanitizers, stress) every unit is verified.
 static void verify(const struct ir *ir)
 {
-#ifndef NDEBUG
+#ifdef FERRY_DEBUG
     char *wrong = ir_verify(ir);
     if (wrong)
         g_error("unit at 0x%" PRIx64 ": %s", ir->pc, wrong);

@@ -132,10 +132,17 @@ void riscv_key_update(struct riscv_cpu *rv)
     key = bits_set(key, 5, 2, key_fs(rv));
     key = bits_set(key, 7, 3, rv->s.frm);
     key = bits_set(key, 10, 2, rv->variant);
+    uint8_t rm = rv->s.frm <= FP_RUP ? rv->s.frm : FP_RNE;
     rv->key = (uint32_t)key;
     rv->cpu.key_regime = regime;
     rv->cpu.key_fetch_regime = regime_of(rv->s.priv, 0);
-    rv->cpu.key_rm = rv->s.frm <= FP_RUP ? rv->s.frm : FP_RNE;
+    // Lifted code that called goes on under the new key without a look at the loop, unless the host's rounding
+    // mode is to change.
+    if (rm == rv->cpu.key_rm)
+        cpu_set_key(&rv->cpu, rv->key);
+    else
+        cpu_leave_soon(&rv->cpu);
+    rv->cpu.key_rm = rm;
 }
 
 static uint32_t key_of(struct cpu *cpu)

@@ -158,7 +158,6 @@ static void return_to(struct riscv_cpu *rv, enum riscv_priv priv)
     if (priv != PRIV_M)
         set_status(rv, MSTATUS_MPRV, false);
     riscv_key_update(rv);
-    cpu_set_key(&rv->cpu, rv->key);
     riscv_irq_update(rv);
 }
 

@@ -730,7 +730,7 @@ static void emit_call(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigne
     const struct ir_call *call = &h->ir->call[in->x];
     if (call->flags & CALL_FP)
         emit_publish_fp_flags(h);
-    if (call->flags & CALL_TIME) {
+    if (call->flags & (CALL_TIME | CALL_FAULT)) { // what may fault may access devices, which see the time
         emit_rm(a, O_MOV_I32, 0, CPU_MEM(unit_left));
         emit32(a, h->ir->nr_guest - h->guest_insn);
     }
@@ -789,10 +789,13 @@ static void emit_leave(struct x86 *h, const struct ir_insn *in)
     unsigned unused = h->unit->insns - exit->insns;
     if (unused)
         emit_group1_m(&h->a, P_W, G1_ADD, CPU_MEM(budget), unused);
-    emit_rm(&h->a, O_MOV_I32, 0, CPU_MEM(leave));
-    emit32(&h->a, in->aux);
+    bool look_up_here = in->aux == LEAVE_LOOKUP && h->unit->key >> CPU_KEY_BITS != CPU_SINGLE;
+    if (!look_up_here) {
+        emit_rm(&h->a, O_MOV_I32, 0, CPU_MEM(leave));
+        emit32(&h->a, in->aux);
+    }
     emit_mov_imm(&h->a, RAX, exit->pc);
-    emit_jmp_to(&h->a, h->stubs.leave_pc);
+    emit_jmp_to(&h->a, look_up_here ? h->stubs.jump : h->stubs.leave_pc);
 }
 
 static void emit_raise(struct x86 *h, const struct ir_insn *in, const struct ra_operand *value)
