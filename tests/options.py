@@ -288,7 +288,7 @@ def test_pty():
     line = process.stdout.readline()
     match = re.match(r"char device redirected to (/dev/pts/\d+) \(label serial0\)$", line)
     assert match, line
-    with open(match[1], "r+b", buffering=0) as line:
+    with open(os.open(match[1], os.O_RDWR | os.O_NOCTTY), "r+b", buffering=0) as line:
         attributes = termios.tcgetattr(line)
         attributes[3] &= ~(termios.ECHO | termios.ICANON)
         termios.tcsetattr(line, termios.TCSANOW, attributes)
