@@ -5,6 +5,7 @@
 #define TRANSLATOR_CPU_H
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/softfloat.h"
 #include "base/state.h"
 #include "softmmu/tlb.h"
@@ -14,7 +15,7 @@ struct guest;
 struct ir_var;
 
 #define CPU_NR_REGS 64
-#define JUMP_CACHE_BITS 12
+#define JUMP_CACHE_BITS LIMIT_JUMP_CACHE_BITS
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
 
 #define JUMP_PAGES 4096
@@ -56,7 +57,7 @@ struct cpu {
     // ---- wiring and caches: nothing below is saved ----
     int64_t budget;      // instructions left in the slice; translated code subtracts a unit's length on entry
     int64_t slice;       // what budget was at the slice's start
-    uint32_t unit_left;  // of the running unit's instructions, those not yet begun; set before CALL_TIME
+    uint32_t unit_left;  // of the running unit's instructions, those not yet begun; set before CALL_TIME, CALL_FAULT
     uint32_t jump_tag;   // key and epoch: what jump-cache entries must carry; JUMP_TAG_NONE: leave
     uint32_t jump_epoch; // entries of older ones are void
     uint32_t fp_control; // the host's floating-point control word while in units
@@ -89,7 +90,7 @@ struct cpu {
 // Fields of struct cpu that are state, to be included in a guest's table by STATE_SUB or by concatenation.
 extern const struct state_field cpu_state_fields[];
 
-// Instructions this CPU has retired, exact between units and in CALL_TIME functions.
+// Instructions this CPU has retired, exact between units and in functions with CALL_TIME or CALL_FAULT.
 static inline uint64_t cpu_retired(const struct cpu *cpu)
 {
     return cpu->retired + (uint64_t)(cpu->slice - cpu->budget) - cpu->unit_left;

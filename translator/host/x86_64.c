@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "translator/softops.h"
 
-#define CODE_SIZE_DEFAULT (64u << 20)
 // Room that one unit may take at most, cold code included.
 #define UNIT_SIZE_MAX (256u << 10)
 
@@ -896,7 +895,7 @@ static void emit(void *opaque, ir_ref r, const struct ra_operand arg[4], unsigne
 }
 
 const struct ra_host x86_ra_host = {
-    .regs = {[RA_GPR] = 1 << RBX | 1 << RSI | 1 << RDI | 0xff00, [RA_FPR] = (1 << NR_XMM) - 1},
+    .regs = {[RA_GPR] = LIMIT_GPRS, [RA_FPR] = (1 << NR_XMM) - 1},
     .clobbered = {[RA_GPR] = 1 << RSI | 1 << RDI | 1 << R8 | 1 << R9 | 1 << R10 | 1 << R11,
                   [RA_FPR] = (1 << NR_XMM) - 1},
     .rule = rule,
@@ -1015,7 +1014,7 @@ static void *x86_init(struct units *units, size_t code_size, GError **error)
     struct x86 *h = g_new0(struct x86, 1);
     h->units = units;
     h->fd = -1;
-    h->size = MAX(code_size ? code_size : CODE_SIZE_DEFAULT, 4 * UNIT_SIZE_MAX);
+    h->size = MAX(code_size ? code_size : LIMIT_CODE_SIZE, 4 * UNIT_SIZE_MAX);
     h->points = g_array_new(FALSE, FALSE, sizeof(struct x86_point));
     h->cold = g_array_new(FALSE, FALSE, sizeof(struct x86_cold));
     h->maps = g_array_new(FALSE, FALSE, sizeof(struct ra_exit_var));
