@@ -351,19 +351,20 @@ static void call_op(struct gen *g, bool may_fault)
         made(g, r);
 }
 
-void gen_op(struct gen *g, bool may_fault)
+void gen_op(struct gen *g, unsigned allow)
 {
+    bool may_fault = allow & GEN_FAULT, effect = allow & GEN_EFFECT;
     unsigned how = gen_below(g, 32);
-    if (how < 20 || (!may_fault && how < 30))
-        plain_op(g);
-    else if (how < 24)
-        load_op(g);
-    else if (how < 28)
-        store_op(g);
-    else if (how < 30)
-        accesses(g);
-    else
+    if (how >= 30 && effect)
         call_op(g, may_fault);
+    else if (how >= 28 && effect && may_fault)
+        accesses(g);
+    else if (how >= 24 && effect && may_fault)
+        store_op(g);
+    else if (how >= 20 && may_fault)
+        load_op(g);
+    else
+        plain_op(g);
 }
 
 // --- Guest instructions ---
@@ -400,7 +401,7 @@ static void sets(struct gen *g)
         else if (how == 1)
             set_address(g);
         else if (how == 2)
-            gen_op(g, false);
+            gen_op(g, GEN_EFFECT);
         else
             set_one(g);
     }
@@ -421,7 +422,13 @@ static void branch(struct gen *g)
 void gen_body(struct gen *g, unsigned ops)
 {
     for (; ops > 0; ops--)
-        gen_op(g, true);
+        gen_op(g, GEN_FAULT);
+    switch (gen_below(g, 8)) {
+    case 0:
+    case 1: store_op(g); break;
+    case 2: call_op(g, true); break;
+    default: break;
+    }
     sets(g);
 }
 
@@ -485,7 +492,7 @@ void gen_unit(struct gen *g, unsigned insns)
         ir_guest(ir, ir->end_pc, 2 + 2 * gen_below(g, 2));
         unsigned before = ir->nr_insns;
         for (unsigned n = 1 + gen_below(g, length); n > 0 && ir->nr_insns < before + ROOM / 2; n--)
-            gen_op(g, true);
+            gen_op(g, GEN_FAULT | GEN_EFFECT);
         if (gen_chance(g, 16))
             branch(g);
         sets(g);

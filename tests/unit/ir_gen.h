@@ -31,8 +31,9 @@ uint64_t gen_bits(struct gen *g, enum ir_type type);
 ir_ref gen_pick(struct gen *g, enum ir_type type);
 // The same, and fit to be looked at as bits.
 ir_ref gen_clean(struct gen *g, enum ir_type type);
-// One operation on any operands. May fault if `may_fault`.
-void gen_op(struct gen *g, bool may_fault);
+// One operation on any operands.
+enum gen_allow { GEN_FAULT = 1, GEN_EFFECT = 2 };
+void gen_op(struct gen *g, unsigned allow);
 // Those with a signature of their own in IR_OPS, on given operands: aux and rounding mode are random.
 ir_ref gen_apply(struct gen *g, enum ir_opcode op, enum ir_type type, const ir_ref arg[4]);
 // Whether gen_apply knows the operation. (FCANON comes by itself where the bits of a float matter.)
@@ -40,7 +41,8 @@ bool gen_knows(enum ir_opcode op);
 // The types that the signature asks for, at random where it leaves a choice. Returns that of the result.
 enum ir_type gen_types(struct gen *g, enum ir_opcode op, enum ir_type arg[4]);
 
-// What a guest instruction does, between its INSN and its end.
+// What a guest instruction does, between its INSN and its end. It can be started again: no more than one thing in
+// it has an effect, and nothing behind that may leave.
 void gen_body(struct gen *g, unsigned ops);
 // A whole unit of so many guest instructions, fewer if it gets too long.
 void gen_unit(struct gen *g, unsigned insns);

@@ -177,16 +177,23 @@ static uint64_t mix(uint64_t a, uint64_t b, uint64_t c, uint64_t d)
     return side_hash(side_hash(side_hash(side_hash(a) ^ b) ^ c) ^ d);
 }
 
+// The code that called is left behind it, or jumps on under the new key.
 static uint64_t call_set_key(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    struct side *s = side_of(cpu);
-    s->cpu->mode = a & 3;
-    if (b <= FP_RMM)
-        s->cpu->rm = b;
-    s->cpu->enabled = c & 1;
+    (void)d;
+    struct side_cpu *s = side_of(cpu)->cpu;
+    bool same_rm = b > FP_RMM || b == s->rm;
+    s->mode = a & 3;
+    s->enabled = c & 1;
+    if (!same_rm)
+        s->rm = b;
     uint32_t k = key(cpu);
-    if (d)
+    if (same_rm)
         cpu_set_key(cpu, k);
+    else
+        cpu_leave_soon(cpu);
+    if (s->pending && s->enabled)
+        cpu_kick(cpu);
     clobber();
     return k;
 }
@@ -284,8 +291,10 @@ static uint64_t call_time(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, u
 
 static uint64_t call_all(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
-    uint64_t r = call_time(cpu, a, b, c, d) ^ call_fp(cpu, a, b, c, d);
-    return r ^ call_load(cpu, a, b, c, d);
+    uint64_t r = call_load(cpu, a, b, c, d);
+    if (cpu->fault.pending)
+        return 0; // it may be called again: nothing must have been done yet
+    return r ^ call_time(cpu, a, b, c, d) ^ call_fp(cpu, a, b, c, d);
 }
 
 const struct ir_call side_calls[] = {
@@ -382,7 +391,7 @@ struct side *side_new(const char *name, const struct host *host, bool wide, bool
     w->cpu.cpu.vars = side_vars(wide);
     w->cpu.cpu.nr_vars = SIDE_NR_VARS;
     add_memory(s);
-    s->exec = exec_new(s->mem, host, 16u << 20, &error);
+    s->exec = exec_new(s->mem, host, 1u << 20, &error);
     if (!s->exec)
         g_error("%s", error->message);
     exec_add_cpu(s->exec, &w->cpu.cpu);
@@ -424,6 +433,8 @@ void side_set(struct side *s, const struct side_state *st, const uint8_t *ram)
     if (st->log % 4 == 0)
         mem_hash(s->mem, 0); // the first stores will find clean pages
     cpu_flush_tlb(cpu);
+    if (cpu->guest->lift)
+        exec_clear(s->exec);
 }
 
 void side_get(const struct side *s, struct side_state *st)
@@ -546,7 +557,7 @@ void side_run_loop(struct side *s, uint64_t steps, uint64_t slice)
 {
     struct cpu *cpu = &s->cpu->cpu;
     s->stop = EXEC_BUDGET;
-    while (steps && s->stop == EXEC_BUDGET) {
+    while (steps && (s->stop == EXEC_BUDGET || s->stop == EXEC_STOP)) {
         cpu->budget = cpu->slice = MIN(steps, slice);
         s->stop = exec_run(s->exec, cpu);
         uint64_t ran = cpu->slice - cpu->budget;
@@ -555,6 +566,8 @@ void side_run_loop(struct side *s, uint64_t steps, uint64_t slice)
         steps -= ran;
         cpu->budget = cpu->slice = 0;
     }
+    if (s->stop == EXEC_STOP)
+        s->stop = EXEC_BUDGET; // a kick at the very end
 }
 
 // --- The reference ---

@@ -101,13 +101,14 @@ struct unit *side_compile(struct side *s, struct ir *ir, enum cpu_mode mode);
 void side_run(struct side *s, const struct unit *u, enum cpu_mode mode);
 // Runs IR as it was built, without any pass: variables are read and written where GET and SET stand.
 void side_run_reference(struct side *s, const struct ir *ir, enum cpu_mode mode);
-// Runs the loop for at most so many steps of time, in slices of `slice`. Sets s->stop.
+// Runs the loop for so many steps of time, in slices of `slice`, or until the CPU halts or yields. Sets s->stop.
 void side_run_loop(struct side *s, uint64_t steps, uint64_t slice);
 
 // Functions that IR may call. They log their arguments, and clobber what a call may clobber.
 extern const struct ir_call side_calls[];
 extern const unsigned side_nr_calls;
-// Of those, that which changes what code means: mode a, rounding mode b, interrupts enabled c.
+// set_key changes what code means: mode a, rounding mode b (if it is one), interrupts enabled c. Behind it and
+// behind kick, which raises the interrupt, the unit must be left or jump indirectly.
 enum { SIDE_CALL_SET_KEY = 0, SIDE_CALL_FLUSH = 1, SIDE_CALL_KICK = 2, SIDE_CALL_RANDOM = 3 };
 
 // Bits that look random, from a number.

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT
+//
+// The execution loop with random code: whatever is in memory is code of an instruction set whose instructions do
+// random things. Branches, jumps, traps, interrupts, device accesses, stores into code, changes of the key. A
+// native back end, the interpreter, and the interpreter made to run one instruction at a time must agree at every
+// step: so linking, the jump cache, exact budgets, retries and the dropping of units are seen to change nothing.
+//
+// FERRY_IR_PROGRAMS says how many programs to run, FERRY_IR_FIRST the number of the first one.
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "tests/unit/ir_gen.h"
+
+#define CODE_MASK 0x3ffe // of the first four pages, which are code as a rule
+#define ROUNDS 8
+
+// --- The instruction set ---
+
+static vaddr_t code_at(uint64_t v)
+{
+    return SIDE_BASE + (v & CODE_MASK);
+}
+
+static vaddr_t near_pc(struct gen *g, vaddr_t pc)
+{
+    return code_at(pc - SIDE_BASE + gen_below(g, 128) - 48);
+}
+
+static void call(struct ir *ir, unsigned index, ir_ref a, ir_ref b, ir_ref c)
+{
+    const struct ir_call *f = &side_calls[index];
+    ir_call(ir, f->fn, f->name, f->flags, IR_VOID, a, b, c, 0);
+}
+
+static void lift_random_branch(struct lift *l, struct gen *g)
+{
+    enum ir_type type = gen_chance(g, 2) ? IR_I32 : IR_I64;
+    ir_ref a = gen_pick(g, type), b = gen_pick(g, type);
+    lift_branch(l, gen_below(g, IR_NR_CONDS), a, b, near_pc(g, l->pc));
+}
+
+static void lift_random_indirect(struct lift *l, struct gen *g)
+{
+    struct ir *ir = l->ir;
+    unsigned mask = gen_chance(g, 2) ? 0x1e : CODE_MASK;
+    ir_ref v = ir_bini(ir, IR_AND, ir_get(ir, SIDE_X + gen_below(g, SIDE_NR_X)), mask);
+    ir_ref target = ir_bini(ir, IR_ADD, v, (int64_t)(near_pc(g, l->pc) & ~(uint64_t)mask));
+    lift_jump_indirect(l, gen_below(g, 3), target);
+}
+
+static void lift_set_key(struct lift *l, struct gen *g)
+{
+    struct ir *ir = l->ir;
+    ir_ref rm = ir_const(ir, IR_I64, gen_chance(g, 2) ? 7 : gen_below(g, FP_RMM + 1));
+    call(ir, SIDE_CALL_SET_KEY, gen_pick(g, IR_I64), rm, ir_const(ir, IR_I64, gen_below(g, 4)));
+    if (gen_chance(g, 2))
+        lift_random_indirect(l, g);
+    else
+        lift_leave(l, LEAVE_LOOKUP);
+}
+
+static void lift_random_leave(struct lift *l, struct gen *g)
+{
+    unsigned how = gen_below(g, 8);
+    gen_body(g, gen_below(g, 2));
+    if (how == 0)
+        call(l->ir, SIDE_CALL_KICK, 0, 0, 0);
+    lift_leave(l, how < 4 ? LEAVE_LOOKUP : how == 4 ? LEAVE_YIELD : LEAVE_HALT);
+}
+
+// Does something only in half of the modes, else makes it one of those first.
+static void lift_restart(struct lift *l, struct gen *g)
+{
+    struct ir *ir = l->ir;
+    if (l->key & 2) {
+        gen_body(g, 2);
+        return;
+    }
+    call(ir, SIDE_CALL_SET_KEY, ir_const(ir, IR_I64, l->key | 2), ir_const(ir, IR_I64, 7),
+         ir_const(ir, IR_I64, 1));
+    lift_leave(l, LEAVE_RESTART);
+}
+
+static void lift_device_access(struct lift *l, struct gen *g)
+{
+    struct ir *ir = l->ir;
+    ir_ref base = ir_const(ir, l->cpu->addr32 ? IR_I32 : IR_I64, SIDE_IO);
+    unsigned size = gen_below(g, 3);
+    if (gen_chance(g, 2))
+        ir_st(ir, size, base, gen_below(g, 32) << size, gen_pick(g, IR_I64));
+    else
+        ir_set(ir, SIDE_L, ir_ld(ir, IR_I64, size, base, gen_below(g, 32) << size));
+}
+
+// Often just behind, so that the running unit changes itself.
+static void lift_store_to_code(struct lift *l, struct gen *g)
+{
+    struct ir *ir = l->ir;
+    vaddr_t at = gen_chance(g, 2) ? l->pc + gen_below(g, 16) : code_at(gen_random(g));
+    ir_ref base = ir_const(ir, l->cpu->addr32 ? IR_I32 : IR_I64, at);
+    ir_st(ir, gen_below(g, 3), base, 0, gen_pick(g, IR_I64));
+}
+
+static void lift_one(struct lift *l, struct gen *g)
+{
+    switch (gen_below(g, 64)) {
+    case 0: lift_set_key(l, g); break;
+    case 1: lift_random_leave(l, g); break;
+    case 2: lift_restart(l, g); break;
+    case 3: lift_raise(l, gen_below(g, 8), gen_pick(g, IR_I64)); break;
+    case 4: lift_device_access(l, g); break;
+    case 5:
+    case 6: lift_store_to_code(l, g); break;
+    case 7:
+    case 8:
+    case 9: lift_random_indirect(l, g); break;
+    case 10:
+    case 11: lift_jump(l, near_pc(g, l->pc)); break;
+    case 12 ... 17:
+        gen_body(g, 1);
+        lift_random_branch(l, g);
+        break;
+    default: gen_body(g, gen_below(g, 4));
+    }
+}
+
+// Instructions are of 2 bytes, or 4 if their low bits are set. What one does depends on its bits and the mode.
+static bool lift(struct lift *l)
+{
+    uint32_t bits, high = 0;
+    if (!lift_fetch(l, 0, 2, &bits))
+        return false;
+    unsigned len = (bits & 3) == 3 ? 4 : 2;
+    if (len == 4 && !lift_fetch(l, 2, 2, &high))
+        return false;
+    struct gen g;
+    gen_start(&g, l->ir, !l->cpu->addr32, bits | (uint64_t)high << 16 | (uint64_t)(l->key & 3) << 32);
+    g.calm = true;
+    l->next_pc = l->pc + len;
+    if (l->cpu->addr32)
+        l->next_pc = (uint32_t)l->next_pc;
+    ir_guest(l->ir, l->pc, len);
+    lift_one(l, &g);
+    return true;
+}
+
+// --- Programs ---
+
+struct player {
+    struct side *side[3]; // the first is the one that others are compared with
+    unsigned nr;
+    bool wide;
+    struct side_state st;
+    uint8_t ram[SIDE_RAM_SIZE];
+};
+
+static void player_init(struct player *p, bool wide)
+{
+    *p = (struct player){.wide = wide};
+    p->side[p->nr++] = side_new("one by one", &host_interp, wide, lift);
+    p->side[p->nr++] = side_new("interp", &host_interp, wide, lift);
+    if (host_native)
+        p->side[p->nr++] = side_new("native", host_native, wide, lift);
+}
+
+static void player_free(struct player *p)
+{
+    for (unsigned i = 0; i < p->nr; i++)
+        side_free(p->side[i]);
+}
+
+static void make_program(struct player *p, uint64_t number)
+{
+    struct ir *ir = g_new(struct ir, 1);
+    struct gen g;
+    gen_start(&g, ir, p->wide, number);
+    gen_state(&g, &p->st);
+    // Data are in the four pages behind the code, as a rule.
+    for (unsigned i = SIDE_A; i < SIDE_A + SIDE_NR_A; i++)
+        if (!gen_chance(&g, 6))
+            p->st.reg[i] = SIDE_BASE + (4 * PAGE_SIZE | (gen_random(&g) & 0x3ff8));
+    p->st.pc = code_at(gen_random(&g));
+    p->st.mode = gen_below(&g, 4);
+    p->st.enabled = 1;
+    for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 8)
+        store_le(p->ram + i, 8, gen_random(&g));
+    // Loops, so that units are run more than once: a stretch of code again and again.
+    if (gen_chance(&g, 2))
+        for (unsigned i = 256; i < 4 * PAGE_SIZE; i += 256)
+            memcpy(p->ram + i, p->ram, 256);
+    g_free(ir);
+}
+
+// How many steps a round of a program takes; something happens before it.
+static uint64_t round_steps(uint64_t number, unsigned round)
+{
+    return 1 + side_hash(number * ROUNDS + round) % 600;
+}
+
+static void before_round(struct side *s, uint64_t number, unsigned round)
+{
+    if (s->cpu->cpu.halted || side_hash(number ^ round) % 3 == 0)
+        s->cpu->pending = 1;
+}
+
+static void play(const struct player *p, struct side *s, uint64_t number, unsigned round, uint64_t steps)
+{
+    before_round(s, number, round);
+    side_run_loop(s, steps, s == p->side[0] ? 1 : steps);
+}
+
+// From the beginning to `steps` into a round.
+static char *replay(const struct player *p, struct side *s, uint64_t number, unsigned round, uint64_t steps)
+{
+    struct side *both[] = {p->side[0], s};
+    for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
+        side_set(both[i], &p->st, p->ram);
+        for (unsigned r = 0; r < round; r++)
+            play(p, both[i], number, r, round_steps(number, r));
+        play(p, both[i], number, round, steps);
+    }
+    return side_compare(p->side[0], s);
+}
+
+// Says after how many steps of the round the sides differ first, and logs the IR of all units up to there.
+static void report(const struct player *p, struct side *s, uint64_t number, unsigned round)
+{
+    char *difference = NULL, log[64];
+    uint64_t steps = 0, most = round_steps(number, round);
+    while (!difference && steps < most)
+        difference = replay(p, s, number, round, ++steps);
+    snprintf(log, sizeof(log), "test_exec-%s-%" PRIu64 ".log", p->wide ? "64" : "32", number);
+    log_set_file(log, NULL);
+    log_set_mask("op_opt,out_asm,int", NULL);
+    g_free(replay(p, s, number, round, steps));
+    fprintf(stderr, "program %" PRIu64 " on %s, round %u, after %" PRIu64 " of %" PRIu64 " steps (units in %s):\n%s\n",
+            number, s->name, round, steps, most, log, difference ? difference : "not again");
+    cr_fatal("program %" PRIu64 ": the sides differ, see above", number);
+}
+
+static void run_program(const struct player *p, uint64_t number)
+{
+    for (unsigned i = 0; i < p->nr; i++)
+        side_set(p->side[i], &p->st, p->ram);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < p->nr; i++) {
+            play(p, p->side[i], number, round, round_steps(number, round));
+            char *difference = side_compare(p->side[0], p->side[i]);
+            if (difference)
+                report(p, p->side[i], number, round);
+        }
+    }
+}
+
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *s = getenv(name);
+    return s ? g_ascii_strtoull(s, NULL, 0) : otherwise;
+}
+
+// The programs are worth running only if they do all that.
+static void expect_everything_happened(const struct side *s)
+{
+    const struct exec_stats *st = exec_stats(s->exec);
+    cr_expect(st->traps > 100);
+    cr_expect(st->interrupts > 100);
+    cr_expect(st->singles > 100);
+    cr_expect(st->noshares > 10);
+    cr_expect(st->capped > 100);
+    cr_expect(st->guest_insns > 3 * st->units, "units are too short");
+}
+
+static void random_programs(bool wide)
+{
+    struct player p;
+    uint64_t first = from_environment("FERRY_IR_FIRST", 0);
+    uint64_t programs = from_environment("FERRY_IR_PROGRAMS", 150);
+    player_init(&p, wide);
+    for (uint64_t i = first; i < first + programs; i++) {
+        make_program(&p, i);
+        run_program(&p, i);
+    }
+    if (programs >= 100)
+        expect_everything_happened(p.side[1]);
+    player_free(&p);
+}
+
+Test(exec, random_programs_64)
+{
+    random_programs(true);
+}
+
+Test(exec, random_programs_32)
+{
+    random_programs(false);
+}
