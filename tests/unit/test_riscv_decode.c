@@ -115,7 +115,7 @@ Test(riscv_decode, patterns_are_well_formed)
 
 // Where the bits of an instruction come from, from the highest down, in the manual's words: i7:3 are bits of
 // imm; d s t u rd, rs1, rs2, rs3; D S T the same of x8..x15; r rm; - a bit of the pattern.
-static const char *const encodings[] = {
+static const char *const encodings[RV_LAYOUT_CM_MV + 1] = {
     [RV_LAYOUT_R] = "",
     [RV_LAYOUT_RM] = "",
     [RV_LAYOUT_PAIR] = "",
