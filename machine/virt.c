@@ -125,10 +125,25 @@ static bool add_devices(struct machine *m, GError **error)
            add_transports(m, plic, error);
 }
 
+// Properties of the board elsewhere, which may be off here.
+static bool check_props(const struct machine_config *cfg, GError **error)
+{
+    if (!board_check_props(cfg, error))
+        return false;
+    if (board_prop_bool(cfg, "acpi"))
+        warn_user("-machine virt,acpi=on: there are no ACPI tables, only the device tree");
+    if (board_prop_bool(cfg, "aclint")) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
+                    "-machine virt,aclint=on: not implemented, leave it out for a CLINT");
+        return false;
+    }
+    return true;
+}
+
 static bool virt_init(struct machine *m, GError **error)
 {
     m->dev_by_role = g_new0(struct device *, NR_ROLES);
-    return board_check_props(m->cfg, error) && add_memory(m, error) && add_core(m, error) &&
+    return check_props(m->cfg, error) && add_memory(m, error) && add_core(m, error) &&
            add_devices(m, error);
 }
 
@@ -223,6 +238,12 @@ static bool virt_load(struct machine *m, GError **error)
     return riscv_boot_load(m, &boot, error);
 }
 
+static const struct device_prop virt_props[] = {
+    {"aclint", PROP_BOOL, 0, false, "off only: the timer and software interrupts are a CLINT's"},
+    {"acpi", PROP_BOOL, 0, false, "accepted; there are no ACPI tables"},
+    PROP_END,
+};
+
 static const char *const virt_arches[] = {"riscv64", "riscv32", NULL};
 
 const struct board virt_board = {
@@ -233,6 +254,7 @@ const struct board virt_board = {
     .default_ram = 128 << 20,
     .max_cpus = MACHINE_MAX_CPUS,
     .nr_serial = 1,
+    .props = virt_props,
     .init = virt_init,
     .load = virt_load,
 };

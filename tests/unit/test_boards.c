@@ -747,6 +747,10 @@ Test(boards, unknown_properties_are_refused)
     g_hash_table_insert(s.cfg.board_props, (void *)"turbo", (void *)"on");
     expect_refused(&s, "no property 'turbo'");
     tear_down(&s);
+    set_up(&s, "virt", 64);
+    g_hash_table_insert(s.cfg.board_props, (void *)"aclint", (void *)"on");
+    expect_refused(&s, "aclint=on");
+    tear_down(&s);
     set_up(&s, "sifive_e", 32);
     g_hash_table_insert(s.cfg.board_props, (void *)"revb", (void *)"maybe");
     expect_refused(&s, "revb=maybe");
