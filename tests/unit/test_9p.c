@@ -840,16 +840,25 @@ Test(p9, answers_fit_their_buffer)
     }
 }
 
+// Deep in a tree, fids are large.
 Test(p9, fids_do_not_fill_the_memory)
 {
-    int err = 0;
+    char name[251];
     uint32_t fid = 100;
-    for (; !err && fid < 2000000; fid++)
-        err = p_walk(ROOT, fid, "");
+    int err = 0;
+    memset(name, 'n', 250);
+    name[250] = 0;
+    cr_assert_eq(p_walk(ROOT, 2, ""), 0);
+    for (int depth = 0; depth < 12; depth++) {
+        cr_assert_eq(p_mkdir(2, name), 0);
+        cr_assert_eq(p_walk(2, 2, name), 0);
+    }
+    for (; !err && fid < 100000; fid++)
+        err = p_walk(2, fid, "");
     cr_assert_eq(err, ENFILE);
-    cr_assert_gt(fid, 100000);
+    cr_assert_gt(fid, 10000);
     cr_assert_eq(p_clunk(100), 0);
-    cr_assert_eq(p_walk(ROOT, 100, ""), 0);
+    cr_assert_eq(p_walk(2, 100, ""), 0);
 }
 
 static uint32_t next_random(uint64_t *seed)
