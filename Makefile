@@ -42,7 +42,7 @@ endif
 CFLAGS := -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wwrite-strings -Werror
 DEFINES := -DFERRY_VERSION='"$(VERSION)"' $(if $(filter x86_64,$(HOST)),-DFERRY_HOST_X86_64) \
-    $(if $(STRESS),-DFERRY_STRESS)
+    $(if $(STRESS),-DFERRY_STRESS) $(if $(STRESS)$(SANITIZE),-DFERRY_DEBUG)
 override ALL_CFLAGS := -std=gnu17 $(WARNINGS) -I. $(DEFINES) $(LIB_CFLAGS) $(SANITIZE) -pthread $(CFLAGS)
 override ALL_LDFLAGS := $(SANITIZE) -pthread $(LDFLAGS)
 override ALL_LIBS := $(LIB_LIBS) -ldl -lm

@@ -10,10 +10,11 @@
 
 #include "base/types.h"
 #include "base/bits.h"
+#include "base/limits.h"
 #include "softmmu/mem.h"
 
 #define TLB_REGIMES 8
-#define TLB_BITS_MAX 10
+#define TLB_BITS_MAX LIMIT_TLB_BITS
 #define TLB_SIZE (1u << TLB_BITS_MAX) // entries of one regime
 
 // XORed into the tag of an entry, they make it miss the inline probe and say why.

@@ -30,6 +30,7 @@
 #include <glib.h>
 
 #include "base/bits.h"
+#include "base/limits.h"
 #include "base/types.h"
 
 typedef uint16_t ir_ref;
@@ -216,8 +217,8 @@ struct ir_var {
 };
 
 #define IR_MAX_INSNS 1024 // of a unit
-#define IR_MAX_GUEST_INSNS 64
-#define IR_MAX_EXITS (IR_MAX_GUEST_INSNS + 4)
+#define IR_MAX_GUEST_INSNS LIMIT_GUEST_INSNS
+#define IR_MAX_EXITS 68
 #define IR_MAX_CALLS 128
 #define IR_MAX_VARS 96
 

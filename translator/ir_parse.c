@@ -281,7 +281,7 @@ static void append(struct parser *s, unsigned at)
 static void guest(struct parser *s)
 {
     struct ir *ir = s->ir;
-    if (ir->nr_guest == IR_MAX_GUEST_INSNS)
+    if (ir->nr_guest > UINT8_MAX)
         fail(s, "too many guest instructions");
     else if (ir->nr_guest == 0)
         ir->pc = s->in.imm;

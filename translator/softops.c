@@ -86,12 +86,26 @@ static uint64_t call_softop(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c,
     return r;
 }
 
+static uint64_t call_integer(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t packed)
+{
+    (void)cpu, (void)c;
+    const uint64_t v[4] = {a, b};
+    const enum ir_type types[4] = {packed >> 16 & 0xff};
+    uint64_t r;
+    bool known = ir_eval(packed & 0xff, packed >> 8 & 0xff, packed >> 24 & 0xff, v, types, &r);
+    assert(known);
+    return known ? r : 0;
+}
+
 void softop_lower(struct ir *ir, ir_ref r)
 {
     struct ir_insn *in = &ir->insn[r];
-    assert(ir_op_info[in->op].flags & OPF_FLOAT && ir->nr_calls < IR_MAX_CALLS);
+    bool is_float = ir_op_info[in->op].flags & OPF_FLOAT;
+    assert(ir_op_info[in->op].nr_args < 4 && ir->nr_calls < IR_MAX_CALLS);
     uint64_t packed = pack(in, ir_type_of(ir, in->arg[0]));
-    ir->call[ir->nr_calls] = (struct ir_call){call_softop, ir_op_info[in->op].name, CALL_FP};
+    ir->call[ir->nr_calls] = is_float
+                                 ? (struct ir_call){call_softop, ir_op_info[in->op].name, CALL_FP}
+                                 : (struct ir_call){call_integer, ir_op_info[in->op].name, CALL_PURE};
     in->op = IR_CALL;
     in->x = ir->nr_calls++;
     in->imm = packed;

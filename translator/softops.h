@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The IR's floating-point operations in software: what the interpreter runs, and what a native host calls
-// for an operation, type or rounding mode that it lacks.
+// for an operation, type or rounding mode that it lacks; integer operations that a host lacks, too.
 #ifndef TRANSLATOR_SOFTOPS_H
 #define TRANSLATOR_SOFTOPS_H
 

@@ -14,7 +14,7 @@
 
 #define CPU_BIAS 128
 #define FRAME_SIZE (RA_MAX_SLOTS * 8)
-#define NR_XMM 14 // allocatable
+#define NR_XMM LIMIT_XMMS // allocatable
 
 // Slots of cpu->host_scratch.
 enum { SCRATCH_OPERANDS = 0, SCRATCH_OP = 3, SCRATCH_MXCSR = 4 };

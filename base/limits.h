@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+// Sizes that the stress build shrinks to give bugs a chance: tables overflow, caches miss, registers run out
+// and everything is flushed all the time. What a guest sees must not change by it.
+#ifndef BASE_LIMITS_H
+#define BASE_LIMITS_H
+
+#ifdef FERRY_STRESS
+#define LIMIT_TLB_BITS 3         // the invalid-tag scheme needs three
+#define LIMIT_JUMP_CACHE_BITS 2
+#define LIMIT_GUEST_INSNS 3      // of a unit
+#define LIMIT_CODE_SIZE (2u << 20) // default size of the code buffer
+#define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 1 << R8 | 1 << R12 | 1 << R13) // x86-64
+#define LIMIT_XMMS 5
+#else
+#define LIMIT_TLB_BITS 10
+#define LIMIT_JUMP_CACHE_BITS 12
+#define LIMIT_GUEST_INSNS 64
+#define LIMIT_CODE_SIZE (64u << 20)
+#define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 0xff00)
+#define LIMIT_XMMS 14
+#endif
+
+#endif
