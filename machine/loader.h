@@ -27,8 +27,8 @@ struct loader_image {
     uint16_t machine; // ELF only: e_machine
     paddr_t start;    // first byte
     paddr_t end;      // past the last byte, with what is to be zero (.bss; an Image's image_size)
-    paddr_t entry; // where it says to jump
-    bool has_tohost; // ELF only: the symbol is there (HTIF)
+    paddr_t entry;    // where it says to jump
+    bool has_tohost;  // ELF only: the symbol is there (HTIF)
     paddr_t tohost;
     paddr_t fromhost; // 0 if there is no such symbol
 };
