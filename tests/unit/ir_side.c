@@ -6,7 +6,10 @@
 
 #include "translator/softops.h"
 
-static struct side *side_of(struct cpu *cpu);
+static struct side *side_of(struct cpu *cpu)
+{
+    return container_of(cpu, struct side_cpu, cpu)->side;
+}
 
 uint64_t side_hash(uint64_t v)
 {
@@ -355,17 +358,11 @@ const struct ir_var *side_vars(bool wide)
 
 // --- Making one ---
 
-// The table that a lifting guest shares with the one without code is filled in per side.
 struct whole {
     struct side side;
-    struct guest guest;
-    struct side_cpu cpu;
+    struct guest guest; // the one without code, or one that lifts
+    struct side_cpu cpu[SIDE_NR_CPUS];
 };
-
-static struct side *side_of(struct cpu *cpu)
-{
-    return &container_of(cpu, struct whole, cpu.cpu)->side;
-}
 
 static void add_memory(struct side *s)
 {
@@ -384,18 +381,28 @@ struct side *side_new(const char *name, const struct host *host, bool wide, bool
     GError *error = NULL;
     s->name = name;
     s->host = host;
-    s->cpu = &w->cpu;
+    s->cpu = &w->cpu[0];
     w->guest = guest_without_code;
     w->guest.lift = lift;
-    w->cpu.cpu.guest = &w->guest;
-    w->cpu.cpu.vars = side_vars(wide);
-    w->cpu.cpu.nr_vars = SIDE_NR_VARS;
     add_memory(s);
     s->exec = exec_new(s->mem, host, 1u << 20, &error);
     if (!s->exec)
         g_error("%s", error->message);
-    exec_add_cpu(s->exec, &w->cpu.cpu);
+    for (unsigned i = 0; i < SIDE_NR_CPUS; i++) {
+        struct side_cpu *c = &w->cpu[i];
+        c->side = s;
+        c->cpu.guest = &w->guest;
+        c->cpu.vars = side_vars(wide);
+        c->cpu.nr_vars = SIDE_NR_VARS;
+        c->cpu.index = i;
+        exec_add_cpu(s->exec, &c->cpu);
+    }
     return s;
+}
+
+void side_switch(struct side *s, unsigned number)
+{
+    s->cpu = &container_of(s, struct whole, side)->cpu[number];
 }
 
 void side_free(struct side *s)

@@ -70,7 +70,10 @@ struct side_cpu {
     uint8_t rm;      // rounding mode, part of the key
     uint8_t pending; // an interrupt is
     uint8_t enabled; // it would be taken
+    struct side *side;
 };
+
+#define SIDE_NR_CPUS 2
 
 struct side {
     const char *name;
@@ -78,7 +81,7 @@ struct side {
     struct mem *mem;
     struct mem_region *ram, *rom;
     struct exec *exec;
-    struct side_cpu *cpu;
+    struct side_cpu *cpu; // the one that all is about, see side_switch
     uint64_t steps; // of time before the running slice
     uint64_t log;
     uint32_t events;
@@ -89,8 +92,10 @@ struct side {
 struct side *side_new(const char *name, const struct host *host, bool wide, bool (*lift)(struct lift *l));
 void side_free(struct side *s);
 const struct ir_var *side_vars(bool wide);
+// Takes up another CPU; a new side is about number 0.
+void side_switch(struct side *s, unsigned number);
 
-// State and memory, to start from and to compare.
+// State of the CPU, and memory, to start from and to compare.
 void side_set(struct side *s, const struct side_state *st, const uint8_t *ram);
 void side_get(const struct side *s, struct side_state *st);
 // NULL if equal, else a list of the differences.

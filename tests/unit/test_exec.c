@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // The execution loop with random code: whatever is in memory is code of an instruction set whose instructions do
-// random things. Branches, jumps, traps, interrupts, device accesses, stores into code, changes of the key. A
-// native back end, the interpreter, and the interpreter made to run one instruction at a time must agree at every
-// step: so linking, the jump cache, exact budgets, retries and the dropping of units are seen to change nothing.
+// random things: branches, jumps, traps, interrupts, device accesses, stores into code, changes of the key. Two CPUs
+// take turns on it. A native back end, the interpreter, and the interpreter made to run one instruction at a time
+// must agree at every step: so linking, the jump cache, exact budgets, retries and the dropping of units are seen to
+// change nothing.
 //
 // FERRY_IR_PROGRAMS says how many programs to run, FERRY_IR_FIRST the number of the first one.
 #include <criterion/criterion.h>
@@ -16,7 +17,7 @@
 #include "tests/unit/ir_gen.h"
 
 #define CODE_MASK 0x3ffe // of the first four pages, which are code as a rule
-#define ROUNDS 8
+#define ROUNDS 12
 
 // --- The instruction set ---
 
@@ -105,6 +106,16 @@ static void lift_store_to_code(struct lift *l, struct gen *g)
     ir_st(ir, gen_below(g, 3), base, 0, gen_pick(g, IR_I64));
 }
 
+// More operations that hosts have to call functions for than a unit may have calls.
+static void lift_many_calls(struct lift *l)
+{
+    struct ir *ir = l->ir;
+    ir_ref sum = ir_get(ir, SIDE_D);
+    for (unsigned i = 0; i < 12; i++)
+        sum = ir_fbin(ir, IR_FADD, FP_RMM, sum, ir_get(ir, SIDE_D + i));
+    ir_set(ir, SIDE_D, ir_un(ir, IR_FCANON, sum));
+}
+
 static void lift_one(struct lift *l, struct gen *g)
 {
     switch (gen_below(g, 64)) {
@@ -144,7 +155,10 @@ static bool lift(struct lift *l)
     if (l->cpu->addr32)
         l->next_pc = (uint32_t)l->next_pc;
     ir_guest(l->ir, l->pc, len);
-    lift_one(l, &g);
+    if (bits)
+        lift_one(l, &g);
+    else
+        lift_many_calls(l);
     return true;
 }
 
@@ -154,7 +168,7 @@ struct player {
     struct side *side[3]; // the first is the one that others are compared with
     unsigned nr;
     bool wide;
-    struct side_state st;
+    struct side_state st[SIDE_NR_CPUS];
     uint8_t ram[SIDE_RAM_SIZE];
 };
 
@@ -173,19 +187,25 @@ static void player_free(struct player *p)
         side_free(p->side[i]);
 }
 
+static void make_state(struct gen *g, struct side_state *st)
+{
+    gen_state(g, st);
+    // Data are in the four pages behind the code, as a rule.
+    for (unsigned i = SIDE_A; i < SIDE_A + SIDE_NR_A; i++)
+        if (!gen_chance(g, 6))
+            st->reg[i] = SIDE_BASE + (4 * PAGE_SIZE | (gen_random(g) & 0x3ff8));
+    st->pc = code_at(gen_random(g));
+    st->mode = gen_below(g, 4);
+    st->enabled = 1;
+}
+
 static void make_program(struct player *p, uint64_t number)
 {
     struct ir *ir = g_new(struct ir, 1);
     struct gen g;
     gen_start(&g, ir, p->wide, number);
-    gen_state(&g, &p->st);
-    // Data are in the four pages behind the code, as a rule.
-    for (unsigned i = SIDE_A; i < SIDE_A + SIDE_NR_A; i++)
-        if (!gen_chance(&g, 6))
-            p->st.reg[i] = SIDE_BASE + (4 * PAGE_SIZE | (gen_random(&g) & 0x3ff8));
-    p->st.pc = code_at(gen_random(&g));
-    p->st.mode = gen_below(&g, 4);
-    p->st.enabled = 1;
+    for (unsigned c = 0; c < SIDE_NR_CPUS; c++)
+        make_state(&g, &p->st[c]);
     for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 8)
         store_le(p->ram + i, 8, gen_random(&g));
     // Loops, so that units are run more than once: a stretch of code again and again.
@@ -195,21 +215,25 @@ static void make_program(struct player *p, uint64_t number)
     g_free(ir);
 }
 
-// How many steps a round of a program takes; something happens before it.
+static void set_up(const struct player *p, struct side *s)
+{
+    for (unsigned c = 0; c < SIDE_NR_CPUS; c++) {
+        side_switch(s, c);
+        side_set(s, &p->st[c], p->ram);
+    }
+}
+
+// How many steps a round of a program takes; something happens before it. The CPUs take turns by rounds.
 static uint64_t round_steps(uint64_t number, unsigned round)
 {
     return 1 + side_hash(number * ROUNDS + round) % 600;
 }
 
-static void before_round(struct side *s, uint64_t number, unsigned round)
-{
-    if (s->cpu->cpu.halted || side_hash(number ^ round) % 3 == 0)
-        s->cpu->pending = 1;
-}
-
 static void play(const struct player *p, struct side *s, uint64_t number, unsigned round, uint64_t steps)
 {
-    before_round(s, number, round);
+    side_switch(s, round % SIDE_NR_CPUS);
+    if (s->cpu->cpu.halted || side_hash(number ^ round) % 3 == 0)
+        s->cpu->pending = 1;
     side_run_loop(s, steps, s == p->side[0] ? 1 : steps);
 }
 
@@ -218,7 +242,7 @@ static char *replay(const struct player *p, struct side *s, uint64_t number, uns
 {
     struct side *both[] = {p->side[0], s};
     for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
-        side_set(both[i], &p->st, p->ram);
+        set_up(p, both[i]);
         for (unsigned r = 0; r < round; r++)
             play(p, both[i], number, r, round_steps(number, r));
         play(p, both[i], number, round, steps);
@@ -229,15 +253,16 @@ static char *replay(const struct player *p, struct side *s, uint64_t number, uns
 // Says after how many steps of the round the sides differ first, and logs the IR of all units up to there.
 static void report(const struct player *p, struct side *s, uint64_t number, unsigned round)
 {
-    char *difference = NULL, log[64];
+    char *difference = NULL, log[256];
     uint64_t steps = 0, most = round_steps(number, round);
     while (!difference && steps < most)
         difference = replay(p, s, number, round, ++steps);
-    snprintf(log, sizeof(log), "test_exec-%s-%" PRIu64 ".log", p->wide ? "64" : "32", number);
+    snprintf(log, sizeof(log), "%s/test_exec-%s-%" PRIu64 ".log", g_get_tmp_dir(), p->wide ? "64" : "32", number);
     log_set_file(log, NULL);
     log_set_mask("op_opt,out_asm,int", NULL);
     g_free(replay(p, s, number, round, steps));
-    fprintf(stderr, "program %" PRIu64 " on %s, round %u, after %" PRIu64 " of %" PRIu64 " steps (units in %s):\n%s\n",
+    fprintf(stderr,
+            "program %" PRIu64 " on %s, round %u, after %" PRIu64 " of %" PRIu64 " steps (units in %s):\n%s\n",
             number, s->name, round, steps, most, log, difference ? difference : "not again");
     cr_fatal("program %" PRIu64 ": the sides differ, see above", number);
 }
@@ -245,7 +270,7 @@ static void report(const struct player *p, struct side *s, uint64_t number, unsi
 static void run_program(const struct player *p, uint64_t number)
 {
     for (unsigned i = 0; i < p->nr; i++)
-        side_set(p->side[i], &p->st, p->ram);
+        set_up(p, p->side[i]);
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < p->nr; i++) {
             play(p, p->side[i], number, round, round_steps(number, round));
@@ -254,6 +279,28 @@ static void run_program(const struct player *p, uint64_t number)
                 report(p, p->side[i], number, round);
         }
     }
+}
+
+static void expect_same(const struct player *p, const struct side *s)
+{
+    char *difference = side_compare(p->side[0], s);
+    cr_assert(difference == NULL, "%s", difference);
+}
+
+Test(exec, units_that_hosts_want_shorter)
+{
+    struct player p;
+    player_init(&p, true);
+    make_program(&p, 0);
+    p.st[0].pc = SIDE_BASE;
+    memset(p.ram, 0, sizeof(p.ram));
+    for (unsigned i = 0; i < p.nr; i++) {
+        set_up(&p, p.side[i]);
+        side_switch(p.side[i], 0);
+        side_run_loop(p.side[i], 1000, i ? 1000 : 1);
+        expect_same(&p, p.side[i]);
+    }
+    player_free(&p);
 }
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)
@@ -271,14 +318,14 @@ static void expect_everything_happened(const struct side *s)
     cr_expect(st->singles > 100);
     cr_expect(st->noshares > 10);
     cr_expect(st->capped > 100);
-    cr_expect(st->guest_insns > 3 * st->units, "units are too short");
+    cr_expect(st->guest_insns > st->units);
 }
 
 static void random_programs(bool wide)
 {
     struct player p;
     uint64_t first = from_environment("FERRY_IR_FIRST", 0);
-    uint64_t programs = from_environment("FERRY_IR_PROGRAMS", 150);
+    uint64_t programs = from_environment("FERRY_IR_PROGRAMS", 300);
     player_init(&p, wide);
     for (uint64_t i = first; i < first + programs; i++) {
         make_program(&p, i);

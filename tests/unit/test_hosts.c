@@ -15,6 +15,9 @@
 #include <stdlib.h>
 
 #include "tests/unit/ir_gen.h"
+#ifdef FERRY_HOST_X86_64
+#include "translator/host/x86_64.h"
+#endif
 
 struct bench {
     bool wide;
@@ -32,6 +35,17 @@ static void bench_init(struct bench *b, bool wide)
     b->native = host_native ? side_new("native", host_native, wide, NULL) : NULL;
     for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 8)
         store_le(b->ram + i, 8, side_hash(i));
+}
+
+// Makes the native back end do without what not all hosts have.
+static void bench_on_a_poor_host(struct bench *b)
+{
+#ifdef FERRY_HOST_X86_64
+    struct x86 *h = b->native->exec->host_data;
+    h->bmi = h->lzcnt = h->popcnt = h->fma = h->sse41 = h->clmul = false;
+#else
+    (void)b;
+#endif
 }
 
 static void bench_free(struct bench *b)
@@ -175,7 +189,11 @@ static void print_optimized(const struct bench *b, const struct ir *ir)
     char *text = text_of(&out);
     fprintf(stderr, "optimized:\n%s", text);
     g_free(text);
-    struct unit *u = b->native ? side_compile(b->native, &out, b->mode) : NULL;
+    struct unit *u = NULL;
+    watch_for_crashes(true);
+    if (b->native && !sigsetjmp(crashed, 1))
+        u = side_compile(b->native, &out, b->mode);
+    watch_for_crashes(false);
     if (!u || !b->native->host->print)
         return;
     GString *code = g_string_new(NULL);
@@ -291,12 +309,14 @@ static void unit_of_op(struct gen *g, enum ir_opcode op)
     ir_exit(ir, ir->pc + 4);
 }
 
-static void every_operation(bool wide)
+static void every_operation(bool wide, bool poor)
 {
     struct bench b;
     struct ir *ir = g_new(struct ir, 1);
     struct gen *g = g_new(struct gen, 1);
     bench_init(&b, wide);
+    if (poor)
+        bench_on_a_poor_host(&b);
     for (unsigned op = 0; op < IR_NR_OPS; op++) {
         for (unsigned i = 0; gen_knows(op) && i < DRAWS; i++) {
             ir_reset(ir, side_vars(wide), SIDE_NR_VARS);
@@ -313,12 +333,17 @@ static void every_operation(bool wide)
 
 Test(operations, on_64_bits)
 {
-    every_operation(true);
+    every_operation(true, false);
 }
 
 Test(operations, on_32_bits)
 {
-    every_operation(false);
+    every_operation(false, false);
+}
+
+Test(operations, on_a_poor_host)
+{
+    every_operation(true, true);
 }
 
 // --- Memory operations ---
@@ -416,13 +441,15 @@ static void expect_same_text(const struct ir *ir, struct ir *other)
     g_free(again);
 }
 
-static void random_units(bool wide, enum cpu_mode mode, unsigned most, uint64_t units)
+static void random_units(bool wide, bool poor, enum cpu_mode mode, unsigned most, uint64_t units)
 {
     struct bench b;
     struct ir *ir = g_new(struct ir, 1), *other = g_new(struct ir, 1);
     struct gen *g = g_new(struct gen, 1);
     uint64_t first = from_environment("FERRY_IR_FIRST", 0);
     bench_init(&b, wide);
+    if (poor)
+        bench_on_a_poor_host(&b);
     b.mode = mode;
     units = from_environment("FERRY_IR_UNITS", units);
     for (uint64_t i = first; i < first + units; i++) {
@@ -444,20 +471,64 @@ static void random_units(bool wide, enum cpu_mode mode, unsigned most, uint64_t 
 
 Test(units, on_64_bits)
 {
-    random_units(true, CPU_NORMAL, IR_MAX_GUEST_INSNS - 2, 6000);
+    random_units(true, false, CPU_NORMAL, IR_MAX_GUEST_INSNS - 2, 6000);
 }
 
 Test(units, on_32_bits)
 {
-    random_units(false, CPU_NORMAL, IR_MAX_GUEST_INSNS - 2, 6000);
+    random_units(false, false, CPU_NORMAL, IR_MAX_GUEST_INSNS - 2, 6000);
 }
 
 Test(units, short_ones)
 {
-    random_units(true, CPU_NORMAL, 4, 6000);
+    random_units(true, false, CPU_NORMAL, 4, 6000);
 }
 
 Test(units, of_one_instruction)
 {
-    random_units(true, CPU_SINGLE, 1, 6000);
+    random_units(true, false, CPU_SINGLE, 1, 6000);
+}
+
+Test(units, on_a_poor_host)
+{
+    random_units(true, true, CPU_NORMAL, IR_MAX_GUEST_INSNS - 2, 3000);
+}
+
+// --- Limits ---
+
+static void many_values(struct ir *ir, unsigned n)
+{
+    ir_ref value[160], sum = ir_const(ir, IR_I64, 0);
+    ir->pc = SIDE_BASE;
+    ir_guest(ir, ir->pc, 4);
+    for (unsigned i = 0; i < n; i++)
+        value[i] = ir_bini(ir, IR_MUL, ir_get(ir, SIDE_L), 2 * i + 3);
+    ir_call(ir, side_calls[SIDE_CALL_RANDOM + 1].fn, "effect", 0, IR_VOID, 0, 0, 0, 0);
+    for (unsigned i = 0; i < n; i++)
+        sum = ir_bin(ir, IR_XOR, ir_bini(ir, IR_ROTL, sum, 1), value[i]);
+    ir_set(ir, SIDE_L, sum);
+    ir_exit(ir, ir->pc + 4);
+}
+
+// A host may have room for fewer values than a unit has; then it says so.
+Test(units, with_more_and_more_values)
+{
+    struct bench b;
+    struct ir *ir = g_new(struct ir, 1), *out = g_new(struct ir, 1);
+    struct gen *g = g_new(struct gen, 1);
+    bench_init(&b, true);
+    for (unsigned n = 1; n < 160; n++) {
+        ir_reset(ir, side_vars(true), SIDE_NR_VARS);
+        gen_start(g, ir, true, n);
+        gen_state(g, &b.st);
+        many_values(ir, n);
+        check_unit(&b, "many values", ir);
+        optimized(ir, true, out);
+        if (n < 100 && b.native)
+            cr_assert(side_compile(b.native, out, CPU_NORMAL) != NULL);
+    }
+    bench_free(&b);
+    g_free(g);
+    g_free(out);
+    g_free(ir);
 }

@@ -278,7 +278,7 @@ Test(text, units_are_bounded)
         {"set a, %%1\n", "too many instructions", IR_MAX_INSNS - 1},
         {"call effect\n", "too many calls", IR_MAX_CALLS},
         {"br eq %%1, %%1 -> 0x0 after 0\n", "too many exits", IR_MAX_EXITS},
-        {"insn 0x0 1\n", "too many guest instructions", IR_MAX_GUEST_INSNS},
+        {"insn 0x0 1\n", "too many guest instructions", 256},
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(limits); i++) {
         struct ir *ir = new_ir();
