@@ -10,17 +10,22 @@
 // answers alone. It leans to what devices care about: registers that answered, sparse offsets, values that
 // are small, have few bits set or point into RAM. STORM_SCALE in the environment multiplies the seeds tried,
 // STORM_SEED is the first of them.
+#define _GNU_SOURCE // nftw
 #include <criterion/alloc.h>
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <libfdt.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "backend/block.h"
 #include "backend/chardev_open.h"
+#include "backend/fsdev.h"
 #include "backend/net_impl.h"
 #include "base/bits.h"
 #include "hw/device.h"
@@ -35,7 +40,7 @@ enum {
     MAX_DEPTH = 3, // a device, what it is plugged into, and so on
     NR_IRQS = 4,   // outputs of each
     NR_INPUTS = 4, // driven are 1 .. NR_INPUTS - 1, which whoever has inputs has
-    STORM_STEPS = 20000,
+    STORM_STEPS = 12000,
     NR_KNOWN = 16,  // offsets that a storm remembers
     NR_POKES = 512, // words that it puts into RAM at first
     DISK_SIZE = 1 << 20,
@@ -50,12 +55,20 @@ struct backend {
         struct chardev *chr;
         struct block *blk;
         struct netdev *net;
+        struct fsdev *fs;
     };
     int peer; // the other end of a chardev, or -1
 };
 
+enum variant {
+    FLIPPED = 1,  // every switch (bool property) is the other way round
+    WRITABLE = 2, // shared folders are
+    STRINGS = 4,  // string properties have a value
+    NR_VARIANTS = 8,
+};
+
 struct rig {
-    unsigned variant; // odd: every switch (bool property) is the other way round
+    unsigned variant; // bits of enum variant
     struct mem *mem;
     struct clock *clk;
     struct door *door;
@@ -159,6 +172,62 @@ static void *open_net(struct rig *rig, struct backend *b)
     return b->net;
 }
 
+// --- A folder: one for all of a test's machines ---
+
+static char *folder_path(void)
+{
+    return g_strdup_printf("%s/ferry-devices-%d", g_get_tmp_dir(), (int)getpid());
+}
+
+// Nobody's reading changes the times of what is in it: they have been read since they were written.
+static void folder_add(const char *folder, const char *name, const char *text)
+{
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    const struct timespec times[2] = {{.tv_sec = time(NULL) + 1000}, {.tv_sec = 1}};
+    if (text)
+        cr_assert(g_file_set_contents(path, text, -1, NULL));
+    else
+        cr_assert(mkdir(path, 0755) == 0 || errno == EEXIST);
+    cr_assert_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void *open_folder(struct rig *rig, struct backend *b)
+{
+    GError *error = NULL;
+    g_autofree char *path = folder_path();
+    if (mkdir(path, 0755) == 0) {
+        folder_add(path, "dir", NULL);
+        folder_add(path, "dir/file", "text");
+        folder_add(path, "dut", "more text");
+        folder_add(path, ".", NULL);
+    }
+    g_autofree char *spec = g_strdup_printf("local,id=fs,path=%s,security_model=none,readonly=%s",
+                                            path, rig->variant & WRITABLE ? "off" : "on");
+    b->fs = fsdev_open(options_parse("-fsdev", spec, "fsdriver"), &error);
+    cr_assert(b->fs, "%s", error ? error->message : "");
+    return b->fs;
+}
+
+static int allow_removal(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return type == FTW_D || type == FTW_DNR ? chmod(path, 0700) : 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
+static void close_folder(struct fsdev *fs)
+{
+    g_autofree char *path = folder_path();
+    fsdev_close(fs);
+    nftw(path, allow_removal, 16, FTW_PHYS);
+    nftw(path, remove_entry, 16, FTW_PHYS | FTW_DEPTH);
+}
+
 static void open_backends(struct rig *rig, struct device *dev)
 {
     for (const struct device_prop *p = dev->cls->props; p && p->name; p++) {
@@ -169,6 +238,8 @@ static void open_backends(struct rig *rig, struct device *dev)
             device_set_ptr(dev, p->name, open_block(dev->cls, &b));
         else if (p->kind == PROP_NET)
             device_set_ptr(dev, p->name, open_net(rig, &b));
+        else if (p->kind == PROP_FSDEV)
+            device_set_ptr(dev, p->name, open_folder(rig, &b));
         else
             continue;
         g_array_append_val(rig->backends, b);
@@ -184,6 +255,8 @@ static void close_backend(void *opaque)
         block_close(b->blk);
     else if (b->kind == PROP_NET)
         netdev_close(b->net);
+    else if (b->kind == PROP_FSDEV)
+        close_folder(b->fs);
     if (b->peer >= 0)
         close(b->peer);
 }
@@ -193,6 +266,14 @@ static void flip_switches(struct device *dev)
     for (const struct device_prop *p = dev->cls->props; p && p->name; p++) {
         if (p->kind == PROP_BOOL)
             device_set_u64(dev, p->name, !p->def);
+    }
+}
+
+static void set_strings(struct device *dev)
+{
+    for (const struct device_prop *p = dev->cls->props; p && p->name; p++) {
+        if (p->kind == PROP_STRING)
+            device_set_str(dev, p->name, "dut");
     }
 }
 
@@ -226,8 +307,10 @@ static void add_device(struct rig *rig, const struct device_class *cls)
     for (unsigned i = 0; i < NR_IRQS; i++)
         device_connect(rig->dev, i, irq_changed, rig, depth * NR_IRQS + i);
     open_backends(rig, rig->dev);
-    if (rig->variant & 1)
+    if (rig->variant & FLIPPED)
         flip_switches(rig->dev);
+    if (rig->variant & STRINGS)
+        set_strings(rig->dev);
 }
 
 // A machine with the device in it, not yet initialised.
@@ -283,11 +366,16 @@ static void rig_reset(struct rig *rig)
         device_reset(rig->chain[i]);
 }
 
+// Some classes must have their strings, and others take only strings of a form.
 static struct rig *rig_new(const struct device_class *cls, unsigned variant)
 {
     GError *error = NULL;
     struct rig *rig = rig_make(cls, variant);
-    cr_assert(device_init(rig->dev, &error), "%s: %s", cls->name, error ? error->message : "");
+    if (!device_init(rig->dev, NULL)) {
+        rig_free(rig);
+        rig = rig_make(cls, variant ^ STRINGS);
+        cr_assert(device_init(rig->dev, &error), "%s: %s", cls->name, error ? error->message : "");
+    }
     rig_reset(rig);
     poller_wait(rig->poller, 0); // tells the device that its peers are there
     return rig;
@@ -965,7 +1053,9 @@ EACH_CLASS(tables)
 // Reset twice is reset once, and a device with a past is like a new one after it.
 EACH_CLASS(reset)
 {
-    for (unsigned variant = 0; variant < 2; variant++) {
+    for (unsigned variant = 0; variant < NR_VARIANTS; variant++) {
+        if (variant & WRITABLE)
+            continue; // what changed in a folder stays
         struct rig *old = rig_new(cls, variant), *new = rig_new(cls, variant);
         expect_same_state("made twice", old, new);
         storm(old, 1, STORM_STEPS, true);
@@ -985,22 +1075,34 @@ EACH_CLASS(reset)
     }
 }
 
+static bool has_folder(const struct rig *rig)
+{
+    for (unsigned i = 0; i < rig->backends->len; i++) {
+        if (g_array_index(rig->backends, struct backend, i).kind == PROP_FSDEV)
+            return true;
+    }
+    return false;
+}
+
 // What is loaded is what was saved, and the copy behaves like the original from then on: so nothing that
 // matters lives outside of the state.
 EACH_CLASS(save_and_load)
 {
     for (unsigned seed = first_seed(); seed < last_seed(8); seed++) {
-        struct rig *a = rig_new(cls, seed), *b = rig_new(cls, seed);
-        storm(a, seed, STORM_STEPS / 8, true);
+        unsigned variant = seed & ~(unsigned)WRITABLE;
+        struct rig *a = rig_new(cls, variant), *b = rig_new(cls, variant);
+        storm(a, seed, STORM_STEPS / 5, true);
         if (seed & 2)
             storm_to_output(a, seed + 50, STORM_STEPS);
         GByteArray *saved = rig_save(a);
         rig_copy_surroundings(a, b);
         cr_assert(rig_load(b, saved), "%s: refuses its own state", cls->name);
+        if (has_folder(a)) // what the guest has open there is the host's, and is closed by loading
+            cr_assert(rig_load(a, saved));
         expect_same_state("loaded", a, b);
         a->ends = b->ends;
-        uint64_t seen = storm(a, seed + 100, STORM_STEPS / 8, false);
-        cr_assert_eq(seen, storm(b, seed + 100, STORM_STEPS / 8, false),
+        uint64_t seen = storm(a, seed + 100, STORM_STEPS / 5, false);
+        cr_assert_eq(seen, storm(b, seed + 100, STORM_STEPS / 5, false),
                      "%s: goes on differently from what was loaded (seed %u)", cls->name, seed);
         expect_same_state("some time after loading", a, b);
         g_byte_array_free(saved, TRUE);
@@ -1058,17 +1160,17 @@ static void damage(struct storm *s, const struct state_field *fields, unsigned o
 // A snapshot file may say anything. What it says may be refused; else the guest sees nonsense, no more.
 EACH_CLASS(damaged_state)
 {
-    for (unsigned seed = first_seed(); seed < last_seed(100); seed++) {
+    for (unsigned seed = first_seed(); seed < last_seed(50); seed++) {
         struct rig *rig = rig_new(cls, seed);
         struct storm s = {.rig = rig, .random = seed};
-        storm(rig, seed, STORM_STEPS / 80, false);
+        storm(rig, seed, STORM_STEPS / 50, false);
         GByteArray *saved = rig_save(rig);
         uint8_t *at = saved->data;
         for (unsigned i = 0; i < rig->depth; i++)
             damage(&s, rig->chain[i]->cls->state, 1 + (unsigned)below(&s, 4), &at);
         cr_assert_eq(at, saved->data + saved->len);
         if (rig_load(rig, saved))
-            storm(rig, seed + 1, STORM_STEPS / 80, true);
+            storm(rig, seed + 1, STORM_STEPS / 50, true);
         g_byte_array_free(saved, TRUE);
         rig_free(rig);
     }
