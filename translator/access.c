@@ -42,20 +42,21 @@ const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned
     return temp;
 }
 
-const uint8_t *access_code_page(struct cpu *cpu, vaddr_t addr, paddr_t *page)
+bool access_code_page(struct cpu *cpu, vaddr_t addr, struct code_page *code)
 {
     struct tlb_entry temp;
     const struct tlb_entry *e = access_translate(cpu, addr, 2, TLB_EXEC, cpu->key_fetch_regime, &temp);
     if (!e)
-        return NULL;
+        return false;
     if (miss_bits(e, addr, TLB_EXEC) & TLB_IO) {
         cpu->guest->fault_bus(cpu, addr, TLB_EXEC);
-        return NULL;
+        return false;
     }
-    const uint8_t *host = (const uint8_t *)e->host;
-    struct mem_region *r = mem_find_host(cpu->mem, host);
-    *page = r->base + (uint64_t)(host - r->host);
-    return host;
+    code->host = (const uint8_t *)e->host;
+    struct mem_region *r = mem_find_host(cpu->mem, code->host);
+    code->page = r->base + (uint64_t)(code->host - r->host);
+    code->varies = e == &temp;
+    return true;
 }
 
 // Leaves the unit at this instruction, to run it again in another kind of unit.

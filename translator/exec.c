@@ -101,6 +101,7 @@ void exec_add_cpu(struct exec *e, struct cpu *cpu)
 void exec_clear(struct exec *e)
 {
     units_clear(e->units);
+    memset(e->found, 0, sizeof(e->found));
     e->host->clear(e->host_data);
     for (unsigned i = 0; i < e->nr_cpus; i++) {
         memset(e->cpus[i]->jump_cache, 0xff, sizeof(e->cpus[i]->jump_cache));
@@ -109,26 +110,44 @@ void exec_clear(struct exec *e)
     e->stats.clears++;
 }
 
-// The unit at cpu->pc, made if need be. NULL: cpu->fault is set.
-static struct unit *find_unit(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode)
+// A unit in the cache, first where it was found lately.
+static struct unit *look_up(struct exec *e, vaddr_t pc, paddr_t page, uint32_t key)
 {
-    paddr_t page;
-    const uint8_t *code = access_code_page(cpu, cpu->pc, &page);
-    if (!code)
+    struct unit **slot = &e->found[(pc >> 1 ^ key) % EXEC_FOUND], *u = *slot;
+    if (u && !u->dead && u->pc == pc && u->page == page && u->key == key)
+        return u;
+    u = units_find(e->units, pc, page, key);
+    if (u)
+        *slot = u;
+    return u;
+}
+
+// The unit at cpu->pc, made if need be. Where permission to fetch varies within the page, units are of one
+// instruction, and *mode is changed to that. NULL: cpu->fault is set.
+static struct unit *find_unit(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode *mode)
+{
+    struct code_page code, code2;
+    if (!access_code_page(cpu, cpu->pc, &code))
         return NULL;
+    if (code.varies)
+        *mode = CPU_SINGLE;
     e->stats.lookups++;
-    struct unit *u = units_find(e->units, cpu->pc, page, UNIT_KEY(key, mode));
-    paddr_t page2 = 0;
+    struct unit *u = look_up(e, cpu->pc, code.page, UNIT_KEY(key, *mode));
+    if (u && code.varies) {
+        // What could be fetched when it was made need not be so now.
+        units_drop(e->units, code.page + u->lo, 1);
+        u = NULL;
+    }
     if (u && u->crosses) {
         // The second page may be another one by now.
-        if (!access_code_page(cpu, (cpu->pc & PAGE_MASK) + PAGE_SIZE, &page2))
+        if (!access_code_page(cpu, (cpu->pc & PAGE_MASK) + PAGE_SIZE, &code2))
             return NULL;
-        if (page2 != u->page2) {
-            units_drop(e->units, page | (cpu->pc & ~PAGE_MASK), 1);
+        if (code2.page != u->page2) {
+            units_drop(e->units, code.page + u->lo, 1);
             u = NULL;
         }
     }
-    return u ? u : translate(e, cpu, key, mode, page, code);
+    return u ? u : translate(e, cpu, key, *mode, &code);
 }
 
 static void take_trap(struct exec *e, struct cpu *cpu)
@@ -185,10 +204,10 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
     assert(key < 1u << CPU_KEY_BITS);
     cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
     uint64_t clears = e->stats.clears;
-    struct unit *u = find_unit(e, cpu, key, mode);
+    struct unit *u = find_unit(e, cpu, key, &mode);
     if (u && u->insns > cpu->budget) {
         mode = CPU_SINGLE;
-        u = find_unit(e, cpu, key, mode);
+        u = find_unit(e, cpu, key, &mode);
         e->stats.capped++;
     }
     if (!u) {

@@ -7,6 +7,7 @@
 #include "translator/guest.h"
 
 #define EXEC_MAX_CPUS 64
+#define EXEC_FOUND 1024
 
 struct exec {
     struct mem *mem;
@@ -18,20 +19,29 @@ struct exec {
     unsigned nr_cpus;
     bool stop; // written by signal handlers
     struct exec_stats stats;
+    struct unit *found[EXEC_FOUND]; // units found lately, by pc
 };
 
-// Makes the unit at cpu->pc under a key, and enters it. `code` is the host address of its page, physical
-// address `page`. NULL: cpu->fault is set (the instruction could not be fetched).
-struct unit *translate(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode, paddr_t page,
-                       const uint8_t *code);
 
 // Finds the translation of addr for an access, filling the TLB as needed. The entry may be *temp, when it
 // must not be kept. NULL: cpu->fault is set.
 const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned size,
                                          enum tlb_access access, unsigned regime,
                                          struct tlb_entry *temp);
-// The host address of the code page of addr, and its physical address. NULL: cpu->fault is set.
-const uint8_t *access_code_page(struct cpu *cpu, vaddr_t addr, paddr_t *page);
+// Where the code of an instruction is.
+struct code_page {
+    const uint8_t *host; // of the page's first byte
+    paddr_t page;        // its physical address
+    bool varies;         // permission holds for the bytes asked for, not for the page
+};
+
+// The page of the code at addr, two bytes of which may be fetched. False: cpu->fault is set.
+bool access_code_page(struct cpu *cpu, vaddr_t addr, struct code_page *code);
+
+// Makes the unit at cpu->pc under a key, and enters it. NULL: cpu->fault is set (the instruction could not be
+// fetched).
+struct unit *translate(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode,
+                       const struct code_page *code);
 
 // The jump cache: where pc's entry is, and entering a unit under cpu->jump_tag.
 static inline struct jump_cache_entry *access_jump_entry(struct cpu *cpu, vaddr_t pc)

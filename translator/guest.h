@@ -19,7 +19,9 @@ struct lift {
     // Translator's own:
     const uint8_t *code; // host address of the page's first byte
     vaddr_t page;        // virtual address of that page
+    bool varies;         // permission to fetch is not the page's as a whole: each fetch asks for its own
     const uint8_t *code2; // second page, for one instruction that crosses; NULL until asked for
+    uint64_t page2;      // its physical address
     bool crosses;
     bool fetch_failed;   // cpu->fault says how; only for the first instruction of a unit
     bool too_far;        // an instruction reaches into the next page but isn't the first: end before it

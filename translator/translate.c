@@ -13,7 +13,12 @@ bool lift_fetch(struct lift *l, unsigned offset, unsigned size, uint32_t *value)
 {
     vaddr_t addr = l->pc + offset;
     uint64_t in_page = addr - l->page;
+    struct code_page code;
     if (in_page + size <= PAGE_SIZE) {
+        if (l->varies && !access_code_page(l->cpu, addr, &code)) {
+            l->fetch_failed = true;
+            return false;
+        }
         *value = load_le(l->code + in_page, size);
     } else {
         // Only the first instruction of a unit may reach into the next page.
@@ -22,13 +27,13 @@ bool lift_fetch(struct lift *l, unsigned offset, unsigned size, uint32_t *value)
             return false;
         }
         assert(in_page >= PAGE_SIZE); // fetches are aligned, so none is split
-        paddr_t page2;
-        l->code2 = access_code_page(l->cpu, addr, &page2);
-        if (!l->code2) {
+        if (!access_code_page(l->cpu, addr, &code)) {
             l->fetch_failed = true;
             return false;
         }
         l->crosses = true;
+        l->code2 = code.host;
+        l->page2 = code.page;
         *value = load_le(l->code2 + (in_page - PAGE_SIZE), size);
     }
     l->lo = MIN(l->lo, addr);
@@ -154,13 +159,14 @@ static void verify(const struct ir *ir)
 }
 
 static void start_lift(struct lift *l, struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode,
-                       const uint8_t *code, unsigned max)
+                       const struct code_page *code, unsigned max)
 {
     *l = (struct lift){.ir = e->ir,
                        .cpu = cpu,
                        .key = key,
                        .pc = cpu->pc,
-                       .code = code,
+                       .code = code->host,
+                       .varies = code->varies,
                        .page = cpu->pc & PAGE_MASK,
                        .lo = cpu->pc,
                        .hi = cpu->pc,
@@ -200,10 +206,7 @@ static struct unit *new_unit(struct exec *e, const struct lift *l, uint32_t key,
     u->lo = l->lo - l->page;
     u->hi = MIN(l->hi - l->page, PAGE_SIZE);
     u->crosses = l->crosses;
-    if (l->crosses) {
-        struct mem_region *r = mem_find_host(e->mem, l->code2);
-        u->page2 = r->base + (uint64_t)(l->code2 - r->host);
-    }
+    u->page2 = l->page2;
     return u;
 }
 
@@ -217,15 +220,15 @@ static void log_host_code(struct exec *e, const struct unit *u)
     g_string_free(s, TRUE);
 }
 
-struct unit *translate(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode, paddr_t page,
-                       const uint8_t *code)
+struct unit *translate(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_mode mode,
+                       const struct code_page *code)
 {
     struct lift l;
     for (unsigned max = IR_MAX_GUEST_INSNS;;) {
         start_lift(&l, e, cpu, key, mode, code, max);
         if (!lift_and_optimize(&l))
             return NULL;
-        struct unit *u = new_unit(e, &l, key, mode, page);
+        struct unit *u = new_unit(e, &l, key, mode, code->page);
         switch (e->host->compile(e->host_data, e->ir, u)) {
         case COMPILE_OK:
             units_enter(e->units, u);
