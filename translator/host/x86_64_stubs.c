@@ -148,7 +148,7 @@ void x86_emit_probe(struct x86 *h)
 static void emit_fault(struct x86 *h)
 {
     struct x86_asm *a = &h->a;
-    const int size = (16 + NR_XMM) * 8;
+    const int size = align_up((16 + NR_XMM) * 8, 16); // the stack is aligned for calls
     h->stubs.fault = here(h);
     emit_group1_r(a, P_W, G1_SUB, RSP, size);
     for (unsigned r = 0; r < 16; r++)
@@ -173,7 +173,7 @@ static uint8_t *emit_keep_all(struct x86 *h, const void *fn, bool keep_xmm)
     for (unsigned i = 0; i < sizeof(caller_saved); i++)
         emit_push(a, caller_saved[i]);
     // The return address and six registers: 8 more bytes align.
-    int room = 8 + (keep_xmm ? NR_XMM * 8 : 0);
+    int room = 8 + (keep_xmm ? align_up(NR_XMM * 8, 16) : 0);
     emit_group1_r(a, P_W, G1_SUB, RSP, room);
     for (unsigned x = 0; keep_xmm && x < NR_XMM; x++)
         emit_rm(a, O_MOVS_STORE | P_F2, x, slot_mem(x));
