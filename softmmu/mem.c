@@ -21,10 +21,11 @@
 #include "base/log.h"
 #include "base/state.h"
 
-#define GROUP_BITS  9 // pages of a group: 2 MB
-#define HUGE_SIZE   (UINT64_C(2) << 20)
-#define HUGE_MIN    (UINT64_C(64) << 20) // smaller memories use small pages, and stay small
-#define RECENT_BITS 4
+#define GROUP_BITS   9 // pages of a group: 2 MB
+#define HUGE_SIZE    (UINT64_C(2) << 20)
+#define HUGE_MIN     (UINT64_C(64) << 20) // smaller memories use small pages, and stay small
+#define RECENT_BITS  4
+#define PROTECT_EACH 32 // more pages than that are protected all at once
 
 // A region, and what of it only this file sees.
 struct region {
@@ -631,12 +632,9 @@ static void note_page(struct mem *mem, struct mem_region *r, uint64_t page, uint
                       uint64_t last)
 {
     uint8_t *flags = &r->page_flags[page];
-    if ((*flags & (PAGE_DIRTY | PAGE_CODE)) == PAGE_DIRTY)
-        return;
-    if (!(*flags & PAGE_DIRTY)) {
-        *flags |= PAGE_DIRTY | PAGE_SEEN;
+    if (!(*flags & PAGE_DIRTY))
         region_of(r)->dirty_groups[page >> GROUP_BITS] = 1;
-    }
+    *flags |= PAGE_DIRTY | PAGE_SEEN;
     if (*flags & PAGE_CODE)
         tell_code_written(mem, r->base + first, last - first + 1);
 }
@@ -681,45 +679,65 @@ static uint64_t contribution(uint64_t page, uint64_t hash)
     return hash ? hash_bytes(pair, sizeof(pair), 0) : 0;
 }
 
-static void rehash_page(struct mem *mem, struct region *x, uint64_t page)
+// The pages that were hashed in this call and are to be protected; beyond PROTECT_EACH they are only counted.
+struct hashed {
+    uint64_t count;
+    const uint8_t *pages[PROTECT_EACH];
+};
+
+static void rehash_page(struct mem *mem, struct region *x, uint64_t page, struct hashed *hashed)
 {
     struct mem_region *r = &x->pub;
-    uint8_t *bytes = host_page(r, page);
+    const uint8_t *bytes = host_page(r, page);
     uint64_t hash = hash_bytes(bytes, PAGE_SIZE, 0) ^ mem->zero_hash;
     x->sum += contribution(page, hash) - contribution(page, r->page_hash[page]);
     r->page_hash[page] = hash;
     r->page_flags[page] &= (uint8_t)~PAGE_DIRTY;
-    tell_protect(mem, bytes);
+    if (hashed->count < PROTECT_EACH)
+        hashed->pages[hashed->count] = bytes;
+    hashed->count++;
 }
 
-static void rehash_group(struct mem *mem, struct region *x, uint64_t group)
+static void rehash_group(struct mem *mem, struct region *x, uint64_t group, struct hashed *hashed)
 {
     uint64_t page = group << GROUP_BITS;
     uint64_t end = MIN(page + (UINT64_C(1) << GROUP_BITS), x->nr_pages);
     for (; page < end; page++) {
         if (x->pub.page_flags[page] & PAGE_DIRTY)
-            rehash_page(mem, x, page);
+            rehash_page(mem, x, page, hashed);
     }
     x->dirty_groups[group] = 0;
 }
 
-static uint64_t hash_region(struct mem *mem, struct region *x, uint64_t hash)
+static uint64_t hash_region(struct mem *mem, struct region *x, uint64_t hash, struct hashed *hashed)
 {
     for (uint64_t group = 0; group << GROUP_BITS < x->nr_pages; group++) {
         if (x->dirty_groups[group])
-            rehash_group(mem, x, group);
+            rehash_group(mem, x, group, hashed);
     }
     uint64_t summary[3] = {x->pub.base, x->pub.size, x->sum};
     return hash_bytes(summary, sizeof(summary), hash);
 }
 
+static void protect_hashed(struct mem *mem, const struct hashed *hashed)
+{
+    if (hashed->count > PROTECT_EACH) {
+        tell_protect(mem, NULL);
+        return;
+    }
+    for (unsigned i = 0; i < hashed->count; i++)
+        tell_protect(mem, hashed->pages[i]);
+}
+
 uint64_t mem_hash(struct mem *mem, uint64_t seed)
 {
     uint64_t hash = seed;
+    struct hashed hashed = {0};
     for (unsigned i = 0; i < mem->regions->len; i++) {
         struct mem_region *r = mem_region_at(mem, i);
         if (has_memory(r))
-            hash = hash_region(mem, region_of(r), hash);
+            hash = hash_region(mem, region_of(r), hash, &hashed);
     }
+    protect_hashed(mem, &hashed);
     return hash;
 }

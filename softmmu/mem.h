@@ -68,7 +68,7 @@ static inline uint64_t mem_page_offset(const struct mem_region *r, uint64_t page
 
 // Somebody who caches what the map says (TLBs, translated code).
 struct mem_listener {
-    // Stores to this host page must be seen again: drop write permission from caches.
+    // Stores to this host page (NULL: to all pages) must be seen again: drop write permission from caches.
     void (*protect)(void *opaque, const uint8_t *host_page);
     // Bytes of a page with PAGE_CODE are about to change or have changed.
     void (*code_written)(void *opaque, paddr_t addr, uint64_t len);
@@ -121,8 +121,8 @@ enum mem_status mem_load(struct mem *mem, paddr_t addr, const void *buf, uint64_
 // writing, flags and translations are taken care of at the call; do not keep the pointer across a slice.
 uint8_t *mem_ptr(struct mem *mem, paddr_t addr, uint64_t len, bool for_write);
 
-// A store of len bytes to RAM happened or is about to: sets PAGE_DIRTY, tells of code. For who stores
-// through host pointers. Inline test first: (flags & (PAGE_DIRTY | PAGE_CODE)) == PAGE_DIRTY needs nothing.
+// A store of len bytes to RAM happened or is about to: sets PAGE_DIRTY and PAGE_SEEN, tells of code. For who stores
+// through host pointers. Inline test first: a page with PAGE_DIRTY and PAGE_SEEN but not PAGE_CODE needs nothing.
 void mem_note_write(struct mem *mem, struct mem_region *r, uint64_t offset, uint64_t len);
 // Marks a page as holding translated code (and protects it), or not any more.
 void mem_set_code(struct mem *mem, struct mem_region *r, uint64_t offset, bool code);

@@ -47,7 +47,8 @@ void tlb_protect(struct tlb *tlb, const uint8_t *host_page)
             continue;
         for (unsigned i = 0; i < TLB_SIZE; i++) {
             struct tlb_entry *e = &tlb->e[r][i];
-            if (e->host == (uintptr_t)host_page && is_fast(e->tag[TLB_WRITE], i))
+            bool hit = !host_page || e->host == (uintptr_t)host_page;
+            if (hit && is_fast(e->tag[TLB_WRITE], i))
                 e->tag[TLB_WRITE] ^= TLB_SLOW;
         }
     }
@@ -55,7 +56,7 @@ void tlb_protect(struct tlb *tlb, const uint8_t *host_page)
 
 static bool stores_are_free(const struct mem_region *r, uint64_t offset)
 {
-    uint8_t flags = r->page_flags[offset >> PAGE_BITS];
+    uint8_t flags = r->page_flags[mem_page_index(r, offset)];
     return r->kind == MEM_RAM && (flags & (PAGE_DIRTY | PAGE_SEEN | PAGE_CODE)) == (PAGE_DIRTY | PAGE_SEEN);
 }
 

@@ -58,7 +58,7 @@ void tlb_init(struct tlb *tlb);
 void tlb_flush(struct tlb *tlb);
 // Forgets one virtual page in all regimes.
 void tlb_flush_page(struct tlb *tlb, vaddr_t addr);
-// Stores to this host page must be seen again.
+// Stores to this host page (NULL: to all pages) must be seen again.
 void tlb_protect(struct tlb *tlb, const uint8_t *host_page);
 // Fills *e for the page of addr, without entering it (for translations good for one access).
 void tlb_make(struct tlb_entry *e, vaddr_t addr, const struct tlb_fill *fill, struct mem *mem);

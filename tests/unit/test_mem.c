@@ -587,6 +587,17 @@ Test(flags, writes_by_every_way_are_noted)
     mem_free(mem);
 }
 
+Test(flags, seen_is_set_again_on_a_dirty_page)
+{
+    struct mem_region *ram;
+    struct mem *mem = map_with_ram(&ram);
+    mem_write(mem, RAM_BASE, 4, 1);
+    ram->page_flags[0] &= (uint8_t)~PAGE_SEEN;
+    mem_write(mem, RAM_BASE, 4, 2);
+    cr_assert(eq(u8, ram->page_flags[0], PAGE_DIRTY | PAGE_SEEN));
+    mem_free(mem);
+}
+
 Test(flags, code_is_protected_and_its_writes_are_told)
 {
     struct mem_region *ram;
@@ -726,6 +737,20 @@ Test(hash, hashed_pages_are_protected)
     cr_assert(eq(ptr, (void *)ear.page, ram->host + 5 * PAGE_SIZE));
     mem_hash(mem, 0);
     cr_assert(eq(u32, ear.protects, 1));
+    mem_free(mem);
+}
+
+Test(hash, many_pages_are_protected_at_once)
+{
+    struct mem *mem = mem_new();
+    struct ear ear;
+    mem_add_ram(mem, "ram", RAM_BASE, 64 * PAGE_SIZE, NULL);
+    listen_to(mem, &ear);
+    for (unsigned i = 0; i < 64; i++)
+        mem_write(mem, RAM_BASE + i * PAGE_SIZE, 1, 1);
+    mem_hash(mem, 0);
+    cr_assert(eq(u32, ear.protects, 1));
+    cr_assert(eq(ptr, (void *)ear.page, NULL));
     mem_free(mem);
 }
 
