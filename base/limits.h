@@ -11,6 +11,8 @@
 #define LIMIT_CODE_SIZE (2u << 20) // default size of the code buffer
 #define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 1 << R8 | 1 << R12 | 1 << R13) // x86-64
 #define LIMIT_XMMS 5
+#define LIMIT_LOOP_GPRS 2          // guest registers carried around a loop
+#define LIMIT_LOOP_FPRS 1
 #else
 #define LIMIT_TLB_BITS 10
 #define LIMIT_JUMP_CACHE_BITS 12
@@ -18,6 +20,8 @@
 #define LIMIT_CODE_SIZE (64u << 20)
 #define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 0xff00)
 #define LIMIT_XMMS 14
+#define LIMIT_LOOP_GPRS 8
+#define LIMIT_LOOP_FPRS 9
 #endif
 
 #endif

@@ -16,6 +16,10 @@
 // a guest instruction no SET may come before them. BR, EXIT, JMP and LEAVE leave with all SETs before them,
 // the guest instruction retired (but for LEAVE_RESTART).
 //
+// Loops. A unit whose last instruction is an EXIT to its own pc may be run again without leaving: hosts may
+// keep what it sets in registers meanwhile. ir_pass_loop heads such a unit with a GET_CARRIED of each variable
+// that it sets; their homes are stale from the second iteration on.
+//
 // Semantics worth knowing:
 //  - shift and rotate counts are taken modulo the width;
 //  - integer division by zero gives all ones, the remainder then is the dividend; MIN / -1 is MIN, its
@@ -68,6 +72,11 @@ enum ir_call_flags {
     CALL_TIME = 8,  // may ask for the instruction count or the time
 };
 
+// aux of GET.
+enum ir_get_flags {
+    GET_CARRIED = 1, // the unit ends by going back to its head: the value is that of the iteration before
+};
+
 // aux of CHK.
 enum ir_chk_flags {
     CHK_WRITE = 1,  // else read
@@ -112,7 +121,7 @@ enum ir_op_flags {
     X(NOP, "nop", 0, "-", 0)                                                                       \
     X(INSN, "insn", 0, "-", OPF_EFFECT) /* imm: pc; x: bytes; aux: number in the unit */           \
     X(CONST, "const", 0, "*", OPF_VALUE | OPF_PURE) /* imm: bits */                                \
-    X(GET, "get", 0, "*", OPF_VALUE) /* x: variable */                                             \
+    X(GET, "get", 0, "*", OPF_VALUE) /* x: variable; aux: ir_get_flags */                          \
     X(SET, "set", 1, "-*", OPF_EFFECT)                                                             \
     X(ADD, "add", 2, "iii", OPF_VALUE | OPF_PURE | OPF_COMM)                                       \
     X(SUB, "sub", 2, "iii", OPF_VALUE | OPF_PURE)                                                  \
@@ -319,6 +328,7 @@ bool ir_parse_calls(struct ir *ir, const char *text, const struct ir_call *calls
 
 // ---- Passes, in their order ----
 void ir_optimize(struct ir *ir);
+void ir_pass_loop(struct ir *ir);   // a unit that ends at its own head: carries variables around
 void ir_pass_values(struct ir *ir); // GET and SET to values; constants folded; equal values merged
 void ir_pass_checks(struct ir *ir); // lets accesses off the same base share a CHK
 void ir_pass_dead(struct ir *ir);   // drops what nobody uses

@@ -50,7 +50,10 @@ static void print_tail(const struct ir *ir, const struct ir_insn *in, GString *o
     switch (in->op) {
     case IR_INSN: g_string_append_printf(out, " 0x%" PRIx64 " %u", in->imm, in->x); break;
     case IR_CONST: g_string_append_printf(out, " 0x%" PRIx64, in->imm); break;
-    case IR_GET: g_string_append_printf(out, " %s", ir->vars[in->x].name); break;
+    case IR_GET:
+        g_string_append_printf(out, " %s%s", ir->vars[in->x].name,
+                               in->aux & GET_CARRIED ? ", carried" : "");
+        break;
     case IR_RAISE: g_string_append_printf(out, ", 0x%" PRIx64, in->imm); break;
     case IR_LD:
     case IR_ST: g_string_append_printf(out, ", %+" PRId64, (int64_t)in->imm); break;

@@ -25,6 +25,8 @@ static bool needed(struct dead *p, ir_ref r)
     }
     if (in->op == IR_CALL && p->ir->call[in->x].flags & CALL_PURE)
         return p->used[r];
+    if (in->op == IR_GET && in->aux & GET_CARRIED)
+        return true;
     return flags & OPF_EFFECT || p->used[r];
 }
 

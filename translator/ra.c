@@ -33,11 +33,12 @@ static void find_last_needs(struct ra *ra)
             needed_until(ra, in->arg[k], i);
         if (may_leave(ir, in))
             last_exit = i;
-        if (in->op != IR_SET)
+        bool carried = in->op == IR_GET && in->aux & GET_CARRIED;
+        if (in->op != IR_SET && !carried)
             continue;
         if (now[in->x] && last_exit > set_at[in->x])
             needed_until(ra, now[in->x], last_exit);
-        now[in->x] = in->arg[0];
+        now[in->x] = carried ? i : in->arg[0];
         set_at[in->x] = i;
     }
     for (unsigned v = 0; v < ir->nr_vars; v++)
@@ -419,6 +420,25 @@ static void release_behind_exit(struct ra *ra, const struct ir_insn *in)
     }
 }
 
+// A variable carried around the loop: in a register from the top on, its home good for the first load only.
+static void do_carried(struct ra *ra, const struct ir_insn *in)
+{
+    struct ra_operand o = where(ra, ra->at);
+    into_reg(ra, ra->at, &o);
+    ra->val[ra->at].in_home = false;
+    ra->val[ra->at].nr_vars = 1;
+    ra->now[in->x] = ra->at;
+    ra->changed[ra->nr_changed++] = in->x;
+    if (ra->ir->insn[ra->at + 1].op == IR_GET && ra->ir->insn[ra->at + 1].aux & GET_CARRIED)
+        return;
+    struct ra_exit_var map[IR_MAX_VARS];
+    unsigned n = ra_capture(ra, map);
+    ra->host->loop_head(ra->h, map, n);
+    for (unsigned i = 0; i < n; i++)
+        if (dies_here(ra, ra->now[map[i].var]))
+            release(ra, ra->now[map[i].var]);
+}
+
 unsigned ra_capture(const struct ra *ra, struct ra_exit_var *out)
 {
     for (unsigned i = 0; i < ra->nr_changed; i++) {
@@ -436,8 +456,11 @@ bool ra_run(struct ra *ra, const struct ra_host *host, void *h, const struct ir 
         ra->pinned[RA_GPR] = ra->pinned[RA_FPR] = 0;
         switch (in->op) {
         case IR_NOP:
-        case IR_CONST:
-        case IR_GET: continue;
+        case IR_CONST: continue;
+        case IR_GET:
+            if (in->aux & GET_CARRIED)
+                do_carried(ra, in);
+            continue;
         case IR_SET: do_set(ra, in); continue;
         default: break;
         }

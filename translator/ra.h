@@ -64,6 +64,8 @@ struct ra_host {
     void (*move)(void *h, enum ir_type type, unsigned dst, unsigned src);
     void (*load)(void *h, enum ir_type type, unsigned dst, const struct ra_operand *from);
     void (*spill)(void *h, enum ir_type type, unsigned slot, unsigned src);
+    // The top of a loop: what is carried is in registers now, as the exit map says.
+    void (*loop_head)(void *h, const struct ra_exit_var *map, unsigned n);
 };
 
 struct ra_value {

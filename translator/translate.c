@@ -49,10 +49,14 @@ static bool in_page(const struct lift *l, vaddr_t addr)
 void lift_branch(struct lift *l, enum ir_cond cond, ir_ref a, ir_ref b, vaddr_t target)
 {
     vaddr_t next = l->ir->end_pc;
-    ir_br(l->ir, cond, a, b, target);
+    bool own_head = target == l->ir->pc;
+    if (own_head)
+        ir_br(l->ir, cond ^ 1, a, b, next);
+    else
+        ir_br(l->ir, cond, a, b, target);
     if (target <= l->pc) {
         // The end of a loop: what comes behind is seldom reached.
-        ir_exit(l->ir, next);
+        ir_exit(l->ir, own_head ? target : next);
         l->done = true;
     }
     l->next_pc = next;
@@ -188,6 +192,8 @@ static bool lift_and_optimize(struct lift *l)
         log_guest_code(l);
     if (log_on(LOG_OP))
         log_ir(l->ir, "OP");
+    if (l->ir->share_checks)
+        ir_pass_loop(l->ir); // not in units that should be left soon
     ir_optimize(l->ir);
     verify(l->ir);
     if (log_on(LOG_OP_OPT))

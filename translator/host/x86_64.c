@@ -813,9 +813,97 @@ static void emit_raise(struct x86 *h, const struct ir_insn *in, const struct ra_
     emit_jmp_to(a, h->stubs.fault);
 }
 
-static void emit_exit(struct x86 *h, const struct ir_insn *in)
+// ---- Loops ----
+
+static void loop_head(void *opaque, const struct ra_exit_var *map, unsigned n)
+{
+    struct x86 *h = opaque;
+    h->loop_head = h->a.p;
+    h->loop_map = h->maps->len;
+    h->nr_loop_map = n;
+    g_array_append_vals(h->maps, map, n);
+}
+
+struct x86_move {
+    enum ir_type type;
+    uint8_t dst, src;
+    bool done;
+};
+
+// Whether a move that is still to be done reads the register.
+static bool is_read(const struct x86_move *m, unsigned n, const struct x86_move *by)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (!m[i].done && &m[i] != by && m[i].src == by->dst &&
+            ir_type_is_float(m[i].type) == ir_type_is_float(by->type))
+            return true;
+    return false;
+}
+
+// Moves all at once. What is left when no destination is free are cycles: a scratch register opens them.
+static void emit_parallel_moves(struct x86 *h, struct x86_move *m, unsigned n)
+{
+    for (unsigned left = n; left > 0;) {
+        unsigned before = left;
+        for (unsigned i = 0; i < n; i++) {
+            if (m[i].done || is_read(m, n, &m[i]))
+                continue;
+            if (m[i].dst != m[i].src)
+                move(h, m[i].type, m[i].dst, m[i].src);
+            m[i].done = true;
+            left--;
+        }
+        if (left < before || !left)
+            continue;
+        unsigned i = 0;
+        while (m[i].done)
+            i++;
+        bool is_float = ir_type_is_float(m[i].type);
+        unsigned scratch = is_float ? 15 : RAX;
+        // The full width: others of the cycle may be wider.
+        move(h, is_float ? IR_F64 : IR_I64, scratch, m[i].src);
+        m[i].src = scratch;
+    }
+}
+
+// From where the variables are now to where the loop's top has them.
+static void emit_carry(struct x86 *h)
+{
+    struct ra_exit_var now[IR_MAX_VARS];
+    struct x86_move moves[IR_MAX_VARS];
+    unsigned n = ra_capture(&h->ra, now), nr_moves = 0;
+    const struct ra_exit_var *top = &g_array_index(h->maps, struct ra_exit_var, h->loop_map);
+    assert(n == h->nr_loop_map);
+    for (unsigned i = 0; i < n; i++) {
+        assert(now[i].var == top[i].var);
+        if (now[i].where.kind == RA_IN_REG)
+            moves[nr_moves++] =
+                (struct x86_move){now[i].where.type, top[i].where.reg, now[i].where.reg, false};
+    }
+    emit_parallel_moves(h, moves, nr_moves);
+    for (unsigned i = 0; i < n; i++)
+        if (now[i].where.kind != RA_IN_REG)
+            x86_load(h, now[i].where.type, top[i].where.reg, &now[i].where);
+}
+
+// The unit goes back to its own head.
+static void emit_loop_back(struct x86 *h, ir_ref r)
+{
+    emit_carry(h);
+    emit_group1_m(&h->a, P_W, G1_SUB, CPU_MEM(budget), h->unit->insns);
+    uint8_t *over = emit_jcc(&h->a, CC_S);
+    emit_jmp_to(&h->a, h->loop_head);
+    add_cold(h, (struct x86_cold){
+                    .kind = COLD_LOOP, .from = over, .r = r, .map = h->loop_map, .nr_map = h->nr_loop_map});
+}
+
+static void emit_exit(struct x86 *h, ir_ref r, const struct ir_insn *in)
 {
     const struct ir_exit *exit = &h->ir->exit[in->x];
+    if (h->loop_head && exit->pc == h->unit->pc) {
+        emit_loop_back(h, r);
+        return;
+    }
     write_back_now(h);
     x86_emit_goto(h, exit->pc, exit->insns);
 }
@@ -886,7 +974,7 @@ static void emit(void *opaque, ir_ref r, const struct ra_operand arg[4], unsigne
     case IR_FROUND: emit_fround(h, in, dst, &arg[0]); break;
     case IR_CALL: emit_call(h, r, in, dst, arg); break;
     case IR_BR: emit_br(h, r, in, arg); break;
-    case IR_EXIT: emit_exit(h, in); break;
+    case IR_EXIT: emit_exit(h, r, in); break;
     case IR_JMP: emit_jmp_indirect(h, in, &arg[0]); break;
     case IR_LEAVE: emit_leave(h, in); break;
     case IR_RAISE: emit_raise(h, in, &arg[0]); break;
@@ -903,6 +991,7 @@ const struct ra_host x86_ra_host = {
     .move = move,
     .load = x86_load,
     .spill = spill,
+    .loop_head = loop_head,
 };
 
 // ---- Lowering ----
@@ -1069,6 +1158,7 @@ static enum host_compile x86_compile(void *opaque, struct ir *ir, struct unit *u
     h->ir = ir;
     h->unit = unit;
     h->guest_insn = 0;
+    h->loop_head = NULL;
     g_array_set_size(h->cold, 0);
     g_array_set_size(h->maps, 0);
     unit->code = align_up(h->used, 16);

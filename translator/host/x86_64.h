@@ -43,6 +43,7 @@ struct x86_point {
 
 enum x86_cold_kind {
     COLD_LOAD, COLD_STORE, COLD_CHECK, COLD_BRANCH, COLD_CALL_FAULT, COLD_NAN, COLD_FMA, COLD_FTOI,
+    COLD_LOOP,
 };
 
 // Something to be emitted behind the unit: what a hot jump at `from` (and `from2`) leads to.
@@ -81,6 +82,8 @@ struct x86 {
     uint8_t *over_budget; // the jump at the unit's head
     GArray *cold; // struct x86_cold
     GArray *maps; // struct ra_exit_var
+    uint8_t *loop_head;     // where iterations begin; NULL: not a loop
+    uint32_t loop_map, nr_loop_map; // what is carried, in `maps`
     struct ra ra;
 };
 

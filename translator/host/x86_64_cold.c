@@ -157,6 +157,15 @@ static void emit_ftoi(struct x86 *h, const struct x86_cold *c)
     emit_jmp_to(a, c->back);
 }
 
+// The budget does not hold another iteration: its head's state is in the registers that carry it.
+static void emit_loop_over(struct x86 *h, const struct x86_cold *c)
+{
+    x86_emit_write_back(h, &g_array_index(h->maps, struct ra_exit_var, c->map), c->nr_map);
+    emit_group1_m(&h->a, P_W, G1_ADD, CPU_MEM(budget), h->unit->insns);
+    emit_mov_imm(&h->a, RAX, h->unit->pc);
+    emit_jmp_to(&h->a, h->stubs.leave_pc);
+}
+
 void x86_emit_cold(struct x86 *h)
 {
     for (unsigned i = 0; i < h->cold->len; i++) {
@@ -173,6 +182,7 @@ void x86_emit_cold(struct x86 *h)
         case COLD_NAN: emit_nan(h, c); break;
         case COLD_FMA: emit_fma(h, c); break;
         case COLD_FTOI: emit_ftoi(h, c); break;
+        case COLD_LOOP: emit_loop_over(h, c); break;
         }
     }
 }
