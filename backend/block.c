@@ -18,10 +18,10 @@
 #include "base/bits.h"
 #include "base/log.h"
 
-#define SECTOR 512
+#define SECTOR       512
 #define CLUSTER_BITS 16
-#define CLUSTER (UINT64_C(1) << CLUSTER_BITS)
-#define COPY_MAX 65536
+#define CLUSTER      (UINT64_C(1) << CLUSTER_BITS)
+#define COPY_MAX     65536
 
 struct block {
     char *id, *file;
@@ -88,8 +88,8 @@ static bool probe(const struct block *blk, GError **error)
         bool convert = !strcmp(m->command, CONVERT);
         return refuse(error, FERRY_ERROR_FORMAT,
                       "%s is %s, and only raw images can be opened: try %s %s%s%s%s", blk->file,
-                      m->what, m->command, blk->file, convert ? " " : "",
-                      convert ? blk->file : "", convert ? ".raw" : "");
+                      m->what, m->command, blk->file, convert ? " " : "", convert ? blk->file : "",
+                      convert ? ".raw" : "");
     }
     return true;
 }
@@ -133,10 +133,11 @@ static bool lock(const struct block *blk, GError **error)
     if (fcntl(blk->fd, F_OFD_SETLK, &l) == 0)
         return true;
     if (errno == EAGAIN || errno == EACCES)
-        return refuse(error, FERRY_ERROR_FILE,
-                      "%s is in use already, and two writers, or a reader and a writer, would spoil "
-                      "it; readonly=on or snapshot=on at all of its users lets them share it",
-                      blk->file);
+        return refuse(
+            error, FERRY_ERROR_FILE,
+            "%s is in use already, and two writers, or a reader and a writer, would spoil "
+            "it; readonly=on or snapshot=on at all of its users lets them share it",
+            blk->file);
     warn_user("%s cannot be locked against use by others: %s", blk->file, g_strerror(errno));
     return true;
 }
@@ -162,8 +163,9 @@ static bool make_overlay(struct block *blk, GError **error)
     if (blk->overlay_fd < 0 && !wanted)
         blk->overlay_fd = open_temporary(dir = "/tmp");
     if (blk->overlay_fd < 0 || ftruncate(blk->overlay_fd, (off_t)blk->size) < 0)
-        return refuse(error, FERRY_ERROR_FILE, "snapshot=on: cannot make a temporary file in %s: %s",
-                      dir, g_strerror(errno));
+        return refuse(error, FERRY_ERROR_FILE,
+                      "snapshot=on: cannot make a temporary file in %s: %s", dir,
+                      g_strerror(errno));
     blk->in_overlay = g_malloc0(blk->size / CLUSTER / 8 + 1);
     return true;
 }

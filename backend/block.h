@@ -12,9 +12,10 @@
 struct block;
 
 struct block_options {
-    const char *id;     // may be NULL
+    const char *id; // may be NULL
     const char *file;
-    const char *format; // "raw", or NULL: raw unless it looks like another format, which is an error
+    const char
+        *format; // "raw", or NULL: raw unless it looks like another format, which is an error
     bool readonly;
     bool snapshot; // writes go to a temporary overlay and are lost at the end
     bool no_lock;  // file.locking=off
@@ -34,11 +35,12 @@ void block_close(struct block *blk); // NULL does nothing
 bool block_claim(struct block *blk, const char *user, GError **error);
 void block_release(struct block *blk);
 const char *block_user(const struct block *blk); // NULL: none
-const char *block_id(const struct block *blk); // "" if it has none
+const char *block_id(const struct block *blk);   // "" if it has none
 const char *block_file(const struct block *blk);
 bool block_is_snapshot(const struct block *blk);
 const struct block_stats *block_get_stats(const struct block *blk);
-uint64_t block_size(const struct block *blk); // bytes: the file's size, rounded up to a sector of 512
+uint64_t
+block_size(const struct block *blk); // bytes: the file's size, rounded up to a sector of 512
 bool block_readonly(const struct block *blk);
 
 // 0, or a positive errno of the host. Ranges beyond the end are EINVAL and touch nothing; writes to a

@@ -16,10 +16,10 @@
 #include "backend/chardev_impl.h"
 #include "base/log.h"
 
-#define FLUSH_AT 4096      // bytes of output that are not left to the next round
-#define WRITE_MAX 4096     // one write to a descriptor that may block: what poll(2) promises for pipes
+#define FLUSH_AT       4096 // bytes of output that are not left to the next round
+#define WRITE_MAX      4096 // one write to a descriptor that may block: what poll(2) promises for pipes
 #define STALL_FIRST_MS 1000 // how long the first write beyond CHARDEV_OUT_LIMIT waits for the peer
-#define STALL_NEXT_MS 100
+#define STALL_NEXT_MS  100
 
 const char *chardev_id(const struct chardev *chr)
 {
@@ -419,13 +419,13 @@ static bool open_common(struct chardev *chr, struct options *o, GError **error)
     if (!chr->cls->open(chr, o, error))
         return false;
     if (log)
-        chr->log_fd = chardev_open_file(log, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC),
-                                        error);
+        chr->log_fd =
+            chardev_open_file(log, O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC), error);
     return !log || chr->log_fd >= 0;
 }
 
 static const struct chardev_class *const classes[] = {
-    &chardev_stdio_class, &chardev_pty_class,  &chardev_socket_class, &chardev_pipe_class,
+    &chardev_stdio_class, &chardev_pty_class,  &chardev_socket_class,  &chardev_pipe_class,
     &chardev_file_class,  &chardev_null_class, &chardev_ringbuf_class, &chardev_serial_class,
 };
 

@@ -10,8 +10,8 @@
 #include "backend/chardev_open.h"
 
 #define CHARDEV_MAX_FRONTS 8
-#define CHARDEV_FIFO 4096          // of each front end of a multiplexer
-#define CHARDEV_OUT_LIMIT (1 << 20) // output kept for a peer that does not read
+#define CHARDEV_FIFO       4096      // of each front end of a multiplexer
+#define CHARDEV_OUT_LIMIT  (1 << 20) // output kept for a peer that does not read
 
 struct chardev_class {
     const char *kind; // as in -chardev
@@ -53,8 +53,8 @@ struct chardev {
     unsigned nr_ports;
     bool is_open; // has a peer
 
-    int in_fd, out_fd;     // -1: none. May be the same
-    bool keep_fds;         // they are not ours to close, nor to change
+    int in_fd, out_fd; // -1: none. May be the same
+    bool keep_fds;     // they are not ours to close, nor to change
     struct poll_watch *in, *out;
     bool hung_up; // the peer is gone, but what it sent is not read yet
     bool more_in; // input waits for room in a front end
@@ -64,8 +64,8 @@ struct chardev {
     int log_fd;   // logfile=, or -1
 
     bool mux;
-    unsigned focus;  // index into ports
-    bool escaped;    // the last key was the escape key
+    unsigned focus; // index into ports
+    bool escaped;   // the last key was the escape key
     uint8_t escape;
 };
 
@@ -79,7 +79,8 @@ void chardev_set_fds(struct chardev *chr, int in_fd, int out_fd);
 void chardev_drop_fds(struct chardev *chr);
 // The peer came or went; front ends hear of it in the next round.
 void chardev_set_open(struct chardev *chr, bool is_open);
-void chardev_set_desc(struct chardev *chr, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void chardev_set_desc(struct chardev *chr, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 // open(2) with an error that names the file.
 int chardev_open_file(const char *path, int flags, GError **error);
 

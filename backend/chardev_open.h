@@ -19,7 +19,8 @@ struct chardev *chardev_open(struct options *opts, struct poller *p, GError **er
 struct chardev_short {
     char *existing; // "chardev:ID": that ID, and nothing was opened. Owned by the caller
     bool none;      // "none": nothing was opened, and none is wanted
-    bool monitor;   // "mon:": the chardev is a multiplexer that a monitor is to be attached to as well
+    bool
+        monitor; // "mon:": the chardev is a multiplexer that a monitor is to be attached to as well
     struct chardev *chr;
 };
 bool chardev_open_short(const char *spec, const char *label, struct poller *p,

@@ -19,17 +19,26 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-enum telnet { TELNET_NONE, TELNET_SE = 240, TELNET_BREAK = 243, TELNET_SB = 250, TELNET_WILL,
-              TELNET_WONT, TELNET_DO, TELNET_DONT, TELNET_IAC };
+enum telnet {
+    TELNET_NONE,
+    TELNET_SE = 240,
+    TELNET_BREAK = 243,
+    TELNET_SB = 250,
+    TELNET_WILL,
+    TELNET_WONT,
+    TELNET_DO,
+    TELNET_DONT,
+    TELNET_IAC
+};
 
 // Where the Telnet decoder is.
 enum telnet_state { IN_DATA, AFTER_CR, AFTER_IAC, AFTER_VERB, IN_SUB, IN_SUB_AFTER_IAC };
 
 struct socket_opts {
     const char *host, *port, *path;
-    uint64_t to;          // the last port to try, 0: only `port`
-    int family;           // AF_UNSPEC, AF_INET, AF_INET6
-    int fd;               // -1: none was handed down
+    uint64_t to; // the last port to try, 0: only `port`
+    int family;  // AF_UNSPEC, AF_INET, AF_INET6
+    int fd;      // -1: none was handed down
     bool server, wait, nodelay, abstract;
 };
 
@@ -41,8 +50,8 @@ struct chardev_socket {
     enum telnet_state telnet_state;
     int listen_fd; // -1: none
     struct poll_watch *listener;
-    uint64_t reconnect_ns; // 0: a lost connection stays lost
-    uint64_t next_try;     // host time
+    uint64_t reconnect_ns;          // 0: a lost connection stays lost
+    uint64_t next_try;              // host time
     struct sockaddr_storage remote; // client: where to connect to
     socklen_t remote_len;
 };
@@ -113,8 +122,8 @@ static bool tcp_address(struct chardev_socket *s, const struct socket_opts *opt,
         hints.ai_family = AF_INET;
     int bad = getaddrinfo(host, opt->port, &hints, &found);
     if (bad) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST, "%s: address %s port %s: %s",
-                    s->chr.id, host ? host : "", opt->port, gai_strerror(bad));
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST, "%s: address %s port %s: %s", s->chr.id,
+                    host ? host : "", opt->port, gai_strerror(bad));
         return false;
     }
     memcpy(&s->remote, found->ai_addr, found->ai_addrlen);
@@ -393,7 +402,8 @@ static void read_opts(struct chardev_socket *s, struct options *o, struct socket
     s->server = opt->server;
     s->nodelay = opt->nodelay;
     s->reconnect_ns = options_u64(o, "reconnect", 0, 1 << 20) * NS_PER_S;
-    s->reconnect_ns = options_u64(o, "reconnect-ms", s->reconnect_ns / NS_PER_MS, 1 << 30) * NS_PER_MS;
+    s->reconnect_ns =
+        options_u64(o, "reconnect-ms", s->reconnect_ns / NS_PER_MS, 1 << 30) * NS_PER_MS;
     if (s->reconnect_ns && s->server)
         options_fail(o, "reconnect", "a server does not connect");
     refuse_missing(o);

@@ -22,7 +22,7 @@
 
 struct fsdev {
     char *id, *path;
-    int root;         // the folder, opened with O_PATH
+    int root; // the folder, opened with O_PATH
     bool readonly;
     bool ignore_owner;
     bool has_openat2;
@@ -469,6 +469,8 @@ void fsdev_close(struct fsdev *fs)
 
 void fsdev_print_help(FILE *out)
 {
-    fprintf(out, "Available fsdev backend types:\n"
-                 "  local  a folder of the host (path=,security_model=none|passthrough,readonly=on|off)\n");
+    fprintf(
+        out,
+        "Available fsdev backend types:\n"
+        "  local  a folder of the host (path=,security_model=none|passthrough,readonly=on|off)\n");
 }

@@ -31,14 +31,17 @@ bool fsdev_name_ok(const char *name);
 
 // All return >= 0, or a negative errno. Changes of a read-only folder are -EROFS. With security_model=none,
 // changes of owner that the host refuses are taken for done.
-int fsdev_open_path(struct fsdev *fs, const char *path);             // an O_PATH descriptor
-int fsdev_open_file(struct fsdev *fs, const char *path, int flags); // a file or folder, as by open(2)
-int fsdev_create(struct fsdev *fs, const char *path, int flags, mode_t mode); // a new file; opens it
+int fsdev_open_path(struct fsdev *fs, const char *path); // an O_PATH descriptor
+int fsdev_open_file(struct fsdev *fs, const char *path,
+                    int flags); // a file or folder, as by open(2)
+int fsdev_create(struct fsdev *fs, const char *path, int flags,
+                 mode_t mode); // a new file; opens it
 int fsdev_stat(struct fsdev *fs, const char *path, struct stat *st);
 int fsdev_mkdir(struct fsdev *fs, const char *path, mode_t mode);
 int fsdev_mknod(struct fsdev *fs, const char *path, mode_t mode, dev_t dev);
 int fsdev_symlink(struct fsdev *fs, const char *target, const char *path);
-int fsdev_readlink(struct fsdev *fs, const char *path, char *buf, size_t size); // length; not terminated
+int fsdev_readlink(struct fsdev *fs, const char *path, char *buf,
+                   size_t size); // length; not terminated
 int fsdev_link(struct fsdev *fs, const char *from, const char *to);
 int fsdev_unlink(struct fsdev *fs, const char *path, bool dir);
 int fsdev_rename(struct fsdev *fs, const char *from, const char *to);

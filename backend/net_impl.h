@@ -33,7 +33,7 @@ struct netdev {
     struct netdev_front front;
     char *name; // front.name
     bool attached;
-    bool sending;        // a frame of the guest is being handled
+    bool sending; // a frame of the guest is being handled
     unsigned door_id;
     GQueue rx;           // of struct frame, for the guest
     struct timer rx_due; // when the first of them may be delivered

@@ -34,10 +34,10 @@ struct slirp_lib {
 struct netdev_user {
     struct netdev net;
     struct slirp_lib lib;
-    SlirpConfig cfg; // strings are owned
-    GPtrArray *rules; // of char *, as given: hostfwd=
-    Slirp *slirp;     // NULL: no machine yet
-    GArray *fds;      // of int: polled in this round
+    SlirpConfig cfg;    // strings are owned
+    GPtrArray *rules;   // of char *, as given: hostfwd=
+    Slirp *slirp;       // NULL: no machine yet
+    GArray *fds;        // of int: polled in this round
     unsigned udp_rules; // forwarded UDP ports: sockets that are open for good
 };
 
@@ -73,8 +73,8 @@ static bool load_library(struct slirp_lib *lib, GError **error)
     for (unsigned i = 0; i < ARRAY_LEN(symbols); i++) {
         *symbols[i].at = dlsym(lib->handle, symbols[i].name);
         if (!*symbols[i].at) {
-            g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST, "libslirp.so.0 is too old: it has no %s",
-                        symbols[i].name);
+            g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST,
+                        "libslirp.so.0 is too old: it has no %s", symbols[i].name);
             return false;
         }
     }
@@ -304,7 +304,8 @@ static bool add_rule(struct netdev_user *u, const char *text, GError **error)
 {
     struct rule r;
     parse_rule(text, true, &r); // it was checked when it came
-    if (u->lib.add_hostfwd(u->slirp, r.udp, r.host, (int)r.host_port, r.guest, (int)r.guest_port) < 0)
+    if (u->lib.add_hostfwd(u->slirp, r.udp, r.host, (int)r.host_port, r.guest, (int)r.guest_port) <
+        0)
         return refuse_rule(text, g_strerror(errno), error);
     u->udp_rules += r.udp;
     return true;
@@ -324,8 +325,9 @@ static bool user_hostfwd(struct netdev *net, const char *text, bool add, GError 
 {
     struct rule r;
     if (!parse_rule(text, add, &r))
-        return refuse_rule(text, add ? "expected [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT"
-                                     : "expected [tcp|udp]:[HOSTADDR]:HOSTPORT",
+        return refuse_rule(text,
+                           add ? "expected [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT"
+                               : "expected [tcp|udp]:[HOSTADDR]:HOSTPORT",
                            error);
     return add ? add_rule(user_of(net), text, error) : remove_rule(user_of(net), text, error);
 }
@@ -457,7 +459,8 @@ static void read_rules(struct netdev_user *u, struct options *o)
         struct rule r;
         if (!parse_rule(rules[i], true, &r))
             options_fail(o, "hostfwd",
-                         "'%s' is not [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT", rules[i]);
+                         "'%s' is not [tcp|udp]:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT",
+                         rules[i]);
         g_ptr_array_add(u->rules, g_strdup(rules[i]));
     }
     g_free(rules);

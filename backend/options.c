@@ -18,8 +18,8 @@ struct item {
 
 struct options {
     char *what;
-    GArray *items;  // of struct item
-    char *mistake;  // the first one, or NULL
+    GArray *items; // of struct item
+    char *mistake; // the first one, or NULL
 };
 
 // --- Single values ---

@@ -14,7 +14,7 @@ struct poll_watch {
     struct poller *p;
     int fd;
     short events;
-    short revents; // of the running round
+    short revents;         // of the running round
     poll_handler *handler; // NULL: removed
     void *opaque;
 };
@@ -182,8 +182,7 @@ bool poller_wait(struct poller *p, int timeout_ms)
     p->in_round = true;
     p->happened = false;
     unsigned first = prepare(p, &timeout_ms);
-    int n = poll((struct pollfd *)(void *)p->fds->data, p->fds->len,
-                 p->happened ? 0 : timeout_ms);
+    int n = poll((struct pollfd *)(void *)p->fds->data, p->fds->len, p->happened ? 0 : timeout_ms);
     if (n <= 0) // interrupted by a signal counts as nothing ready
         for (unsigned i = 0; i < p->fds->len; i++)
             g_array_index(p->fds, struct pollfd, i).revents = 0;

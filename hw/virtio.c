@@ -31,12 +31,9 @@ const struct state_field virtio_queue_fields[] = {
 };
 
 const struct state_field virtio_state_fields[] = {
-    STATE_VAR(struct virtio_state, features),
-    STATE_VAR(struct virtio_state, status),
-    STATE_VAR(struct virtio_state, isr),
-    STATE_VAR(struct virtio_state, generation),
-    STATE_VAR(struct virtio_state, broken),
-    STATE_END,
+    STATE_VAR(struct virtio_state, features), STATE_VAR(struct virtio_state, status),
+    STATE_VAR(struct virtio_state, isr),      STATE_VAR(struct virtio_state, generation),
+    STATE_VAR(struct virtio_state, broken),   STATE_END,
 };
 
 // --- Life ---
@@ -53,8 +50,8 @@ bool virtio_init(struct virtio_device *v, const struct virtio_class *vcls, struc
     if (!t)
         return true;
     if (t->function) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "%s: its bus is taken by %s",
-                    v->dev.id, t->function->dev.id);
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "%s: its bus is taken by %s", v->dev.id,
+                    t->function->dev.id);
         return false;
     }
     v->transport = t;
@@ -303,8 +300,7 @@ static bool walk_table(struct virtio_device *v, struct virtio_chain *c, paddr_t 
                 virtio_break(v, "queue %u: an indirect descriptor in an indirect table", c->queue);
                 return false;
             }
-            return enter_indirect(v, c, &d, &entries) &&
-                   walk_table(v, c, d.addr, entries, 0, true);
+            return enter_indirect(v, c, &d, &entries) && walk_table(v, c, d.addr, entries, 0, true);
         }
         if (!add_seg(v, c, &d))
             return false;
@@ -447,8 +443,8 @@ static bool copy_in(void *opaque, uint8_t *host, size_t len)
     return true;
 }
 
-size_t virtio_read(struct virtio_device *v, const struct virtio_chain *c, uint64_t offset, void *buf,
-                   size_t len)
+size_t virtio_read(struct virtio_device *v, const struct virtio_chain *c, uint64_t offset,
+                   void *buf, size_t len)
 {
     uint8_t *at = buf;
     walk(v, c, false, offset, len, copy_out, &at);
@@ -479,8 +475,8 @@ bool virtio_set_features(struct virtio_device *v, uint64_t features)
 {
     uint64_t offered = virtio_offered(v);
     if (features & ~offered)
-        log_guest("%s: the driver takes features that were not offered: 0x%" PRIx64 "\n",
-                  v->dev.id, features & ~offered);
+        log_guest("%s: the driver takes features that were not offered: 0x%" PRIx64 "\n", v->dev.id,
+                  features & ~offered);
     v->s->features = features & offered;
     return !(features & ~offered) && (is_legacy(v) || virtio_has(v, VIRTIO_F_VERSION_1));
 }

@@ -43,7 +43,7 @@ enum virtio_feature {
 enum virtio_isr { VIRTIO_ISR_QUEUE = 1, VIRTIO_ISR_CONFIG = 2 };
 
 #define VIRTIO_QUEUE_SIZE 1024 // of each queue, at most
-#define VIRTIO_CHAIN_MAX 1024  // descriptors of one request
+#define VIRTIO_CHAIN_MAX  1024 // descriptors of one request
 #define VIRTIO_CONFIG_MAX 256  // bytes of configuration space
 
 struct virtio_queue_state {
@@ -110,12 +110,12 @@ struct virtio_transport {
 };
 
 // Properties that all functions have, for use at the end of a function's table.
-#define VIRTIO_PROPS                                                                               \
-    {"event_idx", PROP_BOOL, offsetof(struct virtio_device, event_idx), 1,                         \
-     "offer interrupts and notifications by index"},                                               \
-    {                                                                                              \
-        "indirect_desc", PROP_BOOL, offsetof(struct virtio_device, indirect_desc), 1,              \
-            "offer tables of descriptors"                                                          \
+#define VIRTIO_PROPS                                                                  \
+    {"event_idx", PROP_BOOL, offsetof(struct virtio_device, event_idx), 1,            \
+     "offer interrupts and notifications by index"},                                  \
+    {                                                                                 \
+        "indirect_desc", PROP_BOOL, offsetof(struct virtio_device, indirect_desc), 1, \
+            "offer tables of descriptors"                                             \
     }
 
 // --- For functions ---
@@ -150,7 +150,7 @@ struct virtio_chain {
     unsigned queue;
     uint16_t head;
     unsigned nr_out, nr_in;
-    uint32_t out_len, in_len; // bytes
+    uint32_t out_len, in_len;                 // bytes
     struct virtio_seg segs[VIRTIO_CHAIN_MAX]; // nr_out, then nr_in
 };
 
@@ -171,8 +171,8 @@ void virtio_notify(struct virtio_device *v, unsigned q);
 
 // Bytes from the readable, or into the writable part of a request, from an offset on. Fewer than asked for are
 // moved only if the part is shorter, or if a buffer is not in memory, which breaks the device.
-size_t virtio_read(struct virtio_device *v, const struct virtio_chain *c, uint64_t offset, void *buf,
-                   size_t len);
+size_t virtio_read(struct virtio_device *v, const struct virtio_chain *c, uint64_t offset,
+                   void *buf, size_t len);
 size_t virtio_write(struct virtio_device *v, const struct virtio_chain *c, uint64_t offset,
                     const void *buf, size_t len);
 // The same without copying: f gets each piece. It returns false to end the walk. FALSE if it was ended, or a

@@ -9,7 +9,7 @@
 #include "base/bits.h"
 #include "hw/virtio.h"
 
-#define TAG_MAX 32
+#define TAG_MAX     32
 #define F_MOUNT_TAG 0
 
 struct virtio_9p {

@@ -7,7 +7,7 @@
 
 #include "backend/fsdev.h"
 
-#define P9_HEADER 7           // size, type, tag
+#define P9_HEADER    7         // size, type, tag
 #define P9_MSIZE_MAX (1 << 19) // bytes of one message
 
 struct p9;

@@ -18,18 +18,42 @@
 
 #include "base/bits.h"
 
-#define NOFID UINT32_MAX
-#define WALK_MAX 16
-#define PATHS_MAX (64 << 20) // bytes of all fids' paths: the guest can't fill the host's memory
-#define FID_COST 64          // that a fid counts for besides its path
+#define NOFID       UINT32_MAX
+#define WALK_MAX    16
+#define PATHS_MAX   (64 << 20) // bytes of all fids' paths: the guest can't fill the host's memory
+#define FID_COST    64         // that a fid counts for besides its path
 #define STATFS_TYPE 0x01021997
 
 enum message {
-    RLERROR = 7, TSTATFS = 8, TLOPEN = 12, TLCREATE = 14, TSYMLINK = 16, TMKNOD = 18, TRENAME = 20,
-    TREADLINK = 22, TGETATTR = 24, TSETATTR = 26, TXATTRWALK = 30, TXATTRCREATE = 32, TREADDIR = 40,
-    TFSYNC = 50, TLOCK = 52, TGETLOCK = 54, TLINK = 70, TMKDIR = 72, TRENAMEAT = 74,
-    TUNLINKAT = 76, TVERSION = 100, TAUTH = 102, TATTACH = 104, TFLUSH = 108, TWALK = 110,
-    TREAD = 116, TWRITE = 118, TCLUNK = 120, TREMOVE = 122,
+    RLERROR = 7,
+    TSTATFS = 8,
+    TLOPEN = 12,
+    TLCREATE = 14,
+    TSYMLINK = 16,
+    TMKNOD = 18,
+    TRENAME = 20,
+    TREADLINK = 22,
+    TGETATTR = 24,
+    TSETATTR = 26,
+    TXATTRWALK = 30,
+    TXATTRCREATE = 32,
+    TREADDIR = 40,
+    TFSYNC = 50,
+    TLOCK = 52,
+    TGETLOCK = 54,
+    TLINK = 70,
+    TMKDIR = 72,
+    TRENAMEAT = 74,
+    TUNLINKAT = 76,
+    TVERSION = 100,
+    TAUTH = 102,
+    TATTACH = 104,
+    TFLUSH = 108,
+    TWALK = 110,
+    TREAD = 116,
+    TWRITE = 118,
+    TCLUNK = 120,
+    TREMOVE = 122,
 };
 
 enum qid_type { QT_DIR = 0x80, QT_SYMLINK = 0x02, QT_FILE = 0 };
@@ -50,7 +74,7 @@ struct p9 {
     uint64_t root_dev;
     // The request that is being served.
     const uint8_t *at, *end;
-    bool bad; // it is shorter than it should be, or has a string with a NUL in it
+    bool bad;           // it is shorter than it should be, or has a string with a NUL in it
     GPtrArray *strings; // taken from it; freed with it
     GByteArray *reply;
     size_t max;
@@ -342,10 +366,17 @@ static int do_walk(struct p9 *p)
 
 // --- Opening ---
 
-enum { L_ACCMODE = 3, L_EXCL = 0200, L_TRUNC = 01000, L_APPEND = 02000, L_DSYNC = 010000,
-       L_DIRECTORY = 0200000, L_SYNC = 04000000 };
+enum {
+    L_ACCMODE = 3,
+    L_EXCL = 0200,
+    L_TRUNC = 01000,
+    L_APPEND = 02000,
+    L_DSYNC = 010000,
+    L_DIRECTORY = 0200000,
+    L_SYNC = 04000000
+};
 
-// Flags are a RISC-V guest's; some of them have other values on some hosts.
+// Flags are numbered as in the protocol; some have other values on some hosts.
 static int host_flags(uint32_t flags)
 {
     static const struct {
@@ -405,8 +436,8 @@ static int do_lcreate(struct p9 *p)
     uint32_t flags = take32(p), mode = take32(p), gid = take32(p);
     if (err)
         return err;
-    int fd = p->bad || f->fd >= 0 ? -EINVAL
-                                  : create_or_open(p, f, path, host_flags(flags), mode, gid);
+    int fd =
+        p->bad || f->fd >= 0 ? -EINVAL : create_or_open(p, f, path, host_flags(flags), mode, gid);
     if (fd >= 0)
         set_path(p, f, g_strdup(path));
     g_free(path);
@@ -542,8 +573,16 @@ static int do_getattr(struct p9 *p)
     return 0;
 }
 
-enum setattr { A_MODE = 1, A_UID = 2, A_GID = 4, A_SIZE = 8, A_ATIME = 0x10, A_MTIME = 0x20,
-               A_ATIME_SET = 0x80, A_MTIME_SET = 0x100 };
+enum setattr {
+    A_MODE = 1,
+    A_UID = 2,
+    A_GID = 4,
+    A_SIZE = 8,
+    A_ATIME = 0x10,
+    A_MTIME = 0x20,
+    A_ATIME_SET = 0x80,
+    A_MTIME_SET = 0x100
+};
 
 struct attributes {
     uint32_t valid, mode, uid, gid;
@@ -582,7 +621,8 @@ static int do_setattr(struct p9 *p)
 {
     struct fid *f;
     int err = take_fid(p, &f);
-    struct attributes a = {.valid = take32(p), .mode = take32(p), .uid = take32(p), .gid = take32(p)};
+    struct attributes a = {
+        .valid = take32(p), .mode = take32(p), .uid = take32(p), .gid = take32(p)};
     a.size = take(p, 8);
     a.times[0] = take_time(p, a.valid, A_ATIME, A_ATIME_SET);
     a.times[1] = take_time(p, a.valid, A_MTIME, A_MTIME_SET);
@@ -844,15 +884,15 @@ static int do_getlock(struct p9 *p)
 typedef int handler(struct p9 *p);
 
 static handler *const handlers[256] = {
-    [TVERSION] = do_version,     [TATTACH] = do_attach,     [TFLUSH] = do_flush,
-    [TWALK] = do_walk,           [TCLUNK] = do_clunk,       [TREMOVE] = do_remove,
-    [TSTATFS] = do_statfs,       [TLOPEN] = do_lopen,       [TLCREATE] = do_lcreate,
-    [TSYMLINK] = do_symlink,     [TMKNOD] = do_mknod,       [TRENAME] = do_rename,
-    [TREADLINK] = do_readlink,   [TGETATTR] = do_getattr,   [TSETATTR] = do_setattr,
-    [TXATTRWALK] = do_xattr,     [TXATTRCREATE] = do_xattr, [TREADDIR] = do_readdir,
-    [TFSYNC] = do_fsync,         [TLOCK] = do_lock,         [TGETLOCK] = do_getlock,
-    [TLINK] = do_link,           [TMKDIR] = do_mkdir,       [TRENAMEAT] = do_renameat,
-    [TUNLINKAT] = do_unlinkat,   [TREAD] = do_read,         [TWRITE] = do_write,
+    [TVERSION] = do_version,   [TATTACH] = do_attach,     [TFLUSH] = do_flush,
+    [TWALK] = do_walk,         [TCLUNK] = do_clunk,       [TREMOVE] = do_remove,
+    [TSTATFS] = do_statfs,     [TLOPEN] = do_lopen,       [TLCREATE] = do_lcreate,
+    [TSYMLINK] = do_symlink,   [TMKNOD] = do_mknod,       [TRENAME] = do_rename,
+    [TREADLINK] = do_readlink, [TGETATTR] = do_getattr,   [TSETATTR] = do_setattr,
+    [TXATTRWALK] = do_xattr,   [TXATTRCREATE] = do_xattr, [TREADDIR] = do_readdir,
+    [TFSYNC] = do_fsync,       [TLOCK] = do_lock,         [TGETLOCK] = do_getlock,
+    [TLINK] = do_link,         [TMKDIR] = do_mkdir,       [TRENAMEAT] = do_renameat,
+    [TUNLINKAT] = do_unlinkat, [TREAD] = do_read,         [TWRITE] = do_write,
 };
 
 static int dispatch(struct p9 *p, uint8_t type)

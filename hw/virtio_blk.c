@@ -6,17 +6,24 @@
 #include "base/bits.h"
 #include "hw/virtio.h"
 
-#define SECTOR_BITS 9
-#define ID_LEN 20        // of the serial number
-#define HEADER_LEN 16    // type, reserved, sector
-#define RANGE_LEN 16     // sector, sectors, flags
-#define RANGES_MAX 16    // of one discard or write-zeroes request
+#define SECTOR_BITS       9
+#define ID_LEN            20 // of the serial number
+#define HEADER_LEN        16 // type, reserved, sector
+#define RANGE_LEN         16 // sector, sectors, flags
+#define RANGES_MAX        16 // of one discard or write-zeroes request
 #define RANGE_SECTORS_MAX (1u << 22)
-#define RANGE_UNMAP 1    // the only flag
-#define SEG_MAX 254
+#define RANGE_UNMAP       1 // the only flag
+#define SEG_MAX           254
 
-enum { F_SEG_MAX = 2, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_CONFIG_WCE = 11, F_DISCARD = 13,
-       F_WRITE_ZEROES = 14 };
+enum {
+    F_SEG_MAX = 2,
+    F_RO = 5,
+    F_BLK_SIZE = 6,
+    F_FLUSH = 9,
+    F_CONFIG_WCE = 11,
+    F_DISCARD = 13,
+    F_WRITE_ZEROES = 14
+};
 
 enum request { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, WRITE_ZEROES = 13 };
 
@@ -66,8 +73,8 @@ static struct virtio_blk *blk_of(struct virtio_device *v)
 static enum result result_of(struct virtio_blk *b, int err)
 {
     if (err && err != EINVAL && err != EROFS && !b->complained) {
-        warn_user("%s: %s: %s; the guest sees input/output errors", b->v.dev.id,
-                  block_file(b->blk), g_strerror(err));
+        warn_user("%s: %s: %s; the guest sees input/output errors", b->v.dev.id, block_file(b->blk),
+                  g_strerror(err));
         b->complained = true;
     }
     return err ? S_IOERR : S_OK;
@@ -311,7 +318,8 @@ static const struct device_prop props[] = {
     {"serial", PROP_STRING, offsetof(struct virtio_blk, serial), 0, "serial number, 20 bytes"},
     {"bootindex", PROP_U32, offsetof(struct virtio_blk, bootindex), 0, "accepted, has no effect"},
     {"discard", PROP_BOOL, offsetof(struct virtio_blk, discard), 1, "offer to discard"},
-    {"write-zeroes", PROP_BOOL, offsetof(struct virtio_blk, write_zeroes), 1, "offer to write zeros"},
+    {"write-zeroes", PROP_BOOL, offsetof(struct virtio_blk, write_zeroes), 1,
+     "offer to write zeros"},
     {"config-wce", PROP_BOOL, offsetof(struct virtio_blk, config_wce), 1,
      "offer to switch the write cache"},
     VIRTIO_PROPS,

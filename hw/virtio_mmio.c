@@ -5,9 +5,9 @@
 #include "hw/virtio.h"
 
 #define REGION_SIZE 0x200
-#define CONFIG 0x100
-#define MAGIC 0x74726976
-#define VENDOR 0x554d4551 // some guests check for this one
+#define CONFIG      0x100
+#define MAGIC       0x74726976
+#define VENDOR      0x554d4551 // some guests check for this one
 
 enum reg {
     MAGIC_VALUE = 0x00,
@@ -79,7 +79,8 @@ static void update(struct virtio_transport *t)
 static uint32_t read_features(struct virtio_mmio *m)
 {
     uint64_t offered = virtio_offered(m->t.function);
-    return m->s.device_features_sel > 1 ? 0 : (uint32_t)(offered >> (32 * m->s.device_features_sel));
+    return m->s.device_features_sel > 1 ? 0
+                                        : (uint32_t)(offered >> (32 * m->s.device_features_sel));
 }
 
 static uint32_t read_queue(struct virtio_mmio *m, uint64_t offset)
@@ -91,7 +92,8 @@ static uint32_t read_queue(struct virtio_mmio *m, uint64_t offset)
     case QUEUE_NUM_MAX:
         return VIRTIO_QUEUE_SIZE;
     case QUEUE_PFN:
-        return m->t.legacy && m->s.guest_page_size ? (uint32_t)(vq->desc / m->s.guest_page_size) : 0;
+        return m->t.legacy && m->s.guest_page_size ? (uint32_t)(vq->desc / m->s.guest_page_size)
+                                                   : 0;
     default:
         return m->t.legacy ? 0 : vq->ready;
     }

@@ -6,16 +6,24 @@
 #include "base/bits.h"
 #include "hw/virtio.h"
 
-#define MAC_LEN 6
-#define MACS_MAX 64
-#define VLANS 4096
+#define MAC_LEN   6
+#define MACS_MAX  64
+#define VLANS     4096
 #define FRAME_MIN 14    // Ethernet header
 #define FRAME_MAX 65550 // what a guest may send at once
 
 enum { RX = 0, TX = 1, CTRL = 2, QUEUES = 3 };
 
-enum feature { F_MAC = 5, F_MRG_RXBUF = 15, F_STATUS = 16, F_CTRL_VQ = 17, F_CTRL_RX = 18,
-               F_CTRL_VLAN = 19, F_CTRL_RX_EXTRA = 20, F_CTRL_MAC_ADDR = 23 };
+enum feature {
+    F_MAC = 5,
+    F_MRG_RXBUF = 15,
+    F_STATUS = 16,
+    F_CTRL_VQ = 17,
+    F_CTRL_RX = 18,
+    F_CTRL_VLAN = 19,
+    F_CTRL_RX_EXTRA = 20,
+    F_CTRL_MAC_ADDR = 23
+};
 
 enum config { CONFIG_MAC = 0, STATUS = 6, CONFIG_SIZE = 12 };
 #define STATUS_LINK_UP 1
@@ -45,7 +53,7 @@ struct virtio_net {
         uint8_t nr_unicast, nr_macs;                  // the first of macs[] are unicast addresses
         uint8_t too_many_unicast, too_many_multicast; // the driver has more than fit: take all
         uint8_t macs[MACS_MAX * MAC_LEN];
-        uint8_t vlans[VLANS / 8];     // a bit for each that is wanted
+        uint8_t vlans[VLANS / 8]; // a bit for each that is wanted
     } s;
 };
 
@@ -366,8 +374,8 @@ static bool choose_mac(struct virtio_net *n, GError **error)
         n->permanent[5] = (uint8_t)(n->permanent[5] + (n->net ? netdev_index(n->net) : 0));
         return true;
     }
-    bool ok = sscanf(n->mac, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%c", &m[0], &m[1],
-                     &m[2], &m[3], &m[4], &m[5], &end) == MAC_LEN;
+    bool ok = sscanf(n->mac, "%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%*1[:-]%2x%c", &m[0],
+                     &m[1], &m[2], &m[3], &m[4], &m[5], &end) == MAC_LEN;
     for (unsigned i = 0; ok && i < MAC_LEN; i++)
         n->permanent[i] = (uint8_t)m[i];
     if (!ok || (m[0] & 1))

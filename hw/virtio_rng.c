@@ -3,7 +3,7 @@
 // gives the same bytes. With max-bytes, so many are given in each period of guest time.
 #include "hw/virtio.h"
 
-#define CHUNK 65536 // bytes for one request, at most: the driver asks again
+#define CHUNK     65536 // bytes for one request, at most: the driver asks again
 #define UNLIMITED INT64_MAX
 
 struct virtio_rng {

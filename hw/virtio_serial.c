@@ -8,17 +8,25 @@
 #include "base/bits.h"
 #include "hw/virtio.h"
 
-#define PORTS_MAX 31
-#define QUEUES (2 * PORTS_MAX + 2)
-#define FIFO 123
+#define PORTS_MAX  31
+#define QUEUES     (2 * PORTS_MAX + 2)
+#define FIFO       123
 #define SERIAL_BUS "virtio-serial-bus"
 
 enum { F_MULTIPORT = 1, F_EMERG_WRITE = 2 };
 enum { CONTROL_IN = 2, CONTROL_OUT = 3 };
 enum config { MAX_NR_PORTS = 4, EMERG_WR = 8, CONFIG_SIZE = 12 };
 
-enum event { DEVICE_READY, DEVICE_ADD, DEVICE_REMOVE, PORT_READY, CONSOLE_PORT, RESIZE, PORT_OPEN,
-             PORT_NAME };
+enum event {
+    DEVICE_READY,
+    DEVICE_ADD,
+    DEVICE_REMOVE,
+    PORT_READY,
+    CONSOLE_PORT,
+    RESIZE,
+    PORT_OPEN,
+    PORT_NAME
+};
 #define MESSAGE 8 // port, event, value
 
 struct port_state {
@@ -49,9 +57,12 @@ struct virtio_serial {
 };
 
 static const struct state_field port_fields[] = {
-    STATE_VAR(struct port_state, guest_open), STATE_VAR(struct port_state, host_open),
-    STATE_VAR(struct port_state, pending),    STATE_VAR(struct port_state, count),
-    STATE_VAR(struct port_state, head),       STATE_BUF(struct port_state, fifo),
+    STATE_VAR(struct port_state, guest_open),
+    STATE_VAR(struct port_state, host_open),
+    STATE_VAR(struct port_state, pending),
+    STATE_VAR(struct port_state, count),
+    STATE_VAR(struct port_state, head),
+    STATE_BUF(struct port_state, fifo),
     STATE_END,
 };
 

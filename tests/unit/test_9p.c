@@ -19,15 +19,39 @@
 #include "tests/unit/virtio_driver.h"
 
 enum {
-    RLERROR = 7, TSTATFS = 8, TLOPEN = 12, TLCREATE = 14, TSYMLINK = 16, TMKNOD = 18, TRENAME = 20,
-    TREADLINK = 22, TGETATTR = 24, TSETATTR = 26, TXATTRWALK = 30, TXATTRCREATE = 32, TREADDIR = 40,
-    TFSYNC = 50, TLOCK = 52, TGETLOCK = 54, TLINK = 70, TMKDIR = 72, TRENAMEAT = 74,
-    TUNLINKAT = 76, TVERSION = 100, TAUTH = 102, TATTACH = 104, TFLUSH = 108, TWALK = 110,
-    TREAD = 116, TWRITE = 118, TCLUNK = 120, TREMOVE = 122,
+    RLERROR = 7,
+    TSTATFS = 8,
+    TLOPEN = 12,
+    TLCREATE = 14,
+    TSYMLINK = 16,
+    TMKNOD = 18,
+    TRENAME = 20,
+    TREADLINK = 22,
+    TGETATTR = 24,
+    TSETATTR = 26,
+    TXATTRWALK = 30,
+    TXATTRCREATE = 32,
+    TREADDIR = 40,
+    TFSYNC = 50,
+    TLOCK = 52,
+    TGETLOCK = 54,
+    TLINK = 70,
+    TMKDIR = 72,
+    TRENAMEAT = 74,
+    TUNLINKAT = 76,
+    TVERSION = 100,
+    TAUTH = 102,
+    TATTACH = 104,
+    TFLUSH = 108,
+    TWALK = 110,
+    TREAD = 116,
+    TWRITE = 118,
+    TCLUNK = 120,
+    TREMOVE = 122,
 };
 
 #define MSIZE 65536
-#define ROOT 1 // fid
+#define ROOT  1 // fid
 #define NOFID UINT32_MAX
 
 static struct driver d;
@@ -186,8 +210,13 @@ static int p_getattr(uint32_t fid)
     return run();
 }
 
-enum { AT_MODE = 8 + 13, AT_UID = AT_MODE + 4, AT_NLINK = AT_UID + 8, AT_SIZE = AT_NLINK + 16,
-       AT_MTIME = AT_SIZE + 24 + 16 };
+enum {
+    AT_MODE = 8 + 13,
+    AT_UID = AT_MODE + 4,
+    AT_NLINK = AT_UID + 8,
+    AT_SIZE = AT_NLINK + 16,
+    AT_MTIME = AT_SIZE + 24 + 16
+};
 
 static int p_setattr(uint32_t fid, uint32_t valid, uint32_t mode, uint64_t size, uint64_t mtime)
 {
@@ -367,7 +396,7 @@ Test(p9, reads_a_file)
 
 Test(p9, creates_and_writes_a_file)
 {
-    mode_t old = umask(077); // which is no matter of the guest's
+    mode_t old = umask(077);              // which is no matter of the guest's
     cr_assert_eq(p_walk(ROOT, 2, ""), 0); // no names: a copy of the fid
     cr_assert_eq(p_create(2, "new", O_RDWR | 0100 | 0200, 0664), 0);
     cr_assert_eq(p_write(2, 0, "some text"), 0);
@@ -637,8 +666,8 @@ static void expect_no_secret(uint32_t fid)
 
 Test(p9, names_do_not_lead_out)
 {
-    static const char *const names[] = {"..", ".", "", "../secret", "/", "/etc/passwd", "a/b", "hello/",
-                                        "a/../../secret"};
+    static const char *const names[] = {"..",          ".",   "",       "../secret",     "/",
+                                        "/etc/passwd", "a/b", "hello/", "a/../../secret"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         begin(TWALK);
         add(4, ROOT);
@@ -795,8 +824,8 @@ Test(p9, truncated_messages)
             for (unsigned i = 7; i < len; i++)
                 add(1, i == 7 ? ROOT : 0);
             int err = run();
-            bool whole = len == 11 && (type == TGETATTR || type == TSTATFS || type == TFSYNC ||
-                                       type == TLOCK);
+            bool whole = len == 11 &&
+                         (type == TGETATTR || type == TSTATFS || type == TFSYNC || type == TLOCK);
             if (type != TFLUSH && type != TREMOVE && type != TCLUNK && !whole)
                 cr_assert_neq(err, 0, "type %u with %u bytes", type, len);
         }
@@ -953,9 +982,11 @@ Test(fsdev, mistakes_are_named)
     expect_refused("synth,id=f,path=/tmp", "fsdriver: expected local, got 'synth'");
     expect_refused("local,path=/tmp", "id: missing");
     expect_refused("local,id=f", "path: missing");
-    expect_refused("local,id=f,path=/nonexistent", "cannot open the folder /nonexistent: No such file");
+    expect_refused("local,id=f,path=/nonexistent",
+                   "cannot open the folder /nonexistent: No such file");
     expect_refused("local,id=f,path=/etc/passwd", "cannot open the folder /etc/passwd: Not a dir");
-    expect_refused("local,id=f,path=/tmp,security_model=mapped-xattr", "'mapped-xattr' is not supported");
+    expect_refused("local,id=f,path=/tmp,security_model=mapped-xattr",
+                   "'mapped-xattr' is not supported");
     expect_refused("local,id=f,path=/tmp,security_model=x", "'x' is neither none nor passthrough");
     expect_refused("local,id=f,path=/tmp,foo=1", "unknown option 'foo'");
 }

@@ -489,7 +489,8 @@ Test(chardev, output_that_nobody_reads_is_bounded)
 
 static int connect_tcp(int port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
@@ -498,7 +499,8 @@ static int connect_tcp(int port)
 
 static int listen_tcp(int *port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)*port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(a);
     int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
@@ -525,7 +527,8 @@ Test(chardev, tcp_server_takes_one_peer_after_another)
     int port;
     char *line = capture_stdout(open_serial0, "tcp:127.0.0.1:0,server=on,wait=off", &chr);
     struct sink s;
-    cr_assert_eq(sscanf(line, "char device redirected to tcp:127.0.0.1:%d (label serial0)", &port), 1);
+    cr_assert_eq(sscanf(line, "char device redirected to tcp:127.0.0.1:%d (label serial0)", &port),
+                 1);
     sink_attach(&s, chr, NULL);
     write_text(chr, "lost, as nobody is there");
     poller_wait(p, 0);
@@ -659,7 +662,8 @@ Test(chardev, telnet_negotiates_and_hides_it)
     cr_assert_eq(sscanf(line, "char device redirected to telnet:127.0.0.1:%d", &port), 1);
     sink_attach(&s, chr, NULL);
     int fd = connect_tcp(port);
-    expect_read(fd, "\377\373\001\377\373\003\377\373"); // and a zero byte, at which the string ends
+    expect_read(fd,
+                "\377\373\001\377\373\003\377\373"); // and a zero byte, at which the string ends
     static const char in[] = "a\377\375\001b\377\372\030\001xyz\377\360c\377\377\377\363d\r\0e";
     cr_assert_eq(write(fd, in, sizeof(in) - 1), (ssize_t)sizeof(in) - 1);
     run_until(&s, 7);
@@ -963,7 +967,8 @@ Test(chardev, refuses_what_makes_no_sense)
     expect_refused("socket,id=a,path=/x,port=1", "give one of path=, port= and fd=");
     expect_refused("socket,id=a,port=1,wait=on", "only a server");
     expect_refused("socket,id=a,port=1,websocket=on", "websocket: not supported");
-    expect_refused("socket,id=a,path=/nonexistent/sock", "cannot connect to unix:/nonexistent/sock");
+    expect_refused("socket,id=a,path=/nonexistent/sock",
+                   "cannot connect to unix:/nonexistent/sock");
     expect_refused("socket,id=a,port=1,server=on,reconnect=1", "a server does not connect");
     expect_refused("ringbuf,id=a,size=0", "size");
 }

@@ -11,9 +11,9 @@
 #include "backend/net.h"
 #include "base/bits.h"
 
-#define HOST 0x0a000202
+#define HOST  0x0a000202
 #define GUEST 0x0a00020f
-#define DNS 0x0a000203
+#define DNS   0x0a000203
 
 static const uint8_t our_mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 static const uint8_t broadcast_mac[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
@@ -101,9 +101,9 @@ static void run_for(struct guest *g, uint64_t ns)
 
 // --- Packets ---
 
-#define ETHER 14
-#define IP 20
-#define UDP 8
+#define ETHER   14
+#define IP      20
+#define UDP     8
 #define PAYLOAD (ETHER + IP + UDP)
 
 static uint16_t checksum(const uint8_t *p, size_t len)
@@ -134,8 +134,8 @@ static void send_arp(struct guest *g, uint32_t target)
     netdev_send(g->net, f, sizeof(f));
 }
 
-static void send_udp(struct guest *g, const uint8_t *mac, uint32_t from, uint32_t to, uint16_t sport,
-                     uint16_t dport, const void *data, size_t len)
+static void send_udp(struct guest *g, const uint8_t *mac, uint32_t from, uint32_t to,
+                     uint16_t sport, uint16_t dport, const void *data, size_t len)
 {
     uint8_t f[1500] = {0}, *ip = f + ETHER, *udp = ip + IP;
     put_ether(f, mac, 0x0800);
@@ -353,9 +353,8 @@ static uint16_t free_port(int type)
 
 static int connect_to(int type, uint16_t port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET,
-                            .sin_port = htons(port),
-                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, type, 0);
     cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof(a)), 0);
     return fd;

@@ -134,8 +134,8 @@ Test(transport, takes_one_function)
 Test(modern, features_are_offered_in_two_halves)
 {
     uint64_t offered = driver_negotiate(&d, ALL_FEATURES);
-    cr_assert_eq(offered, BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_EVENT_IDX) |
-                              BIT(VIRTIO_F_INDIRECT_DESC));
+    cr_assert_eq(offered,
+                 BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_F_EVENT_IDX) | BIT(VIRTIO_F_INDIRECT_DESC));
     cr_assert(reg_read(&d, R_STATUS) & VIRTIO_FEATURES_OK);
     reg_write(&d, R_FEATURES_SEL, 2);
     cr_assert_eq(reg_read(&d, R_FEATURES), 0);
@@ -321,7 +321,7 @@ Test(modern, queues_that_make_no_sense_stay_disabled)
 {
     static const struct {
         uint32_t num, desc, avail, used;
-    } bad[] = {{0, 0, 0, 0}, {3, 0, 0, 0},  {2048, 0, 0, 0}, {1u << 31, 0, 0, 0},
+    } bad[] = {{0, 0, 0, 0}, {3, 0, 0, 0}, {2048, 0, 0, 0}, {1u << 31, 0, 0, 0},
                {8, 8, 0, 0}, {8, 0, 1, 0}, {8, 0, 0, 2}};
     driver_negotiate(&d, 0);
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
@@ -559,8 +559,14 @@ Test(malformed, index_jumps)
 
 Test(malformed, buffer_not_in_memory)
 {
-    static const uint64_t addrs[] = {0, 0x1000, MMIO_BASE, RAM_BASE - 8, RAM_BASE + RAM_SIZE - 8,
-                                     RAM_BASE + RAM_SIZE, UINT64_MAX - 7, UINT64_MAX};
+    static const uint64_t addrs[] = {0,
+                                     0x1000,
+                                     MMIO_BASE,
+                                     RAM_BASE - 8,
+                                     RAM_BASE + RAM_SIZE - 8,
+                                     RAM_BASE + RAM_SIZE,
+                                     UINT64_MAX - 7,
+                                     UINT64_MAX};
     for (unsigned i = 0; i < ARRAY_LEN(addrs); i++) {
         offer_desc(addrs[i], 16, 2, 0);
         expect_broken();
@@ -589,11 +595,11 @@ Test(malformed, indirect_tables)
         {RAM_BASE, 0, 4},
         {RAM_BASE, 15, 4},
         {RAM_BASE, 17, 4},
-        {RAM_BASE, 16, 4 | 1},       // with a next
-        {0, 16, 4},                  // nowhere
+        {RAM_BASE, 16, 4 | 1}, // with a next
+        {0, 16, 4},            // nowhere
         {UINT64_MAX, 16, 4},
         {RAM_BASE + RAM_SIZE - 8, 16, 4},
-        {RAM_BASE, 16 * 1025, 4},    // too long
+        {RAM_BASE, 16 * 1025, 4}, // too long
         {RAM_BASE, 0xfffffff0, 4},
     };
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
@@ -679,7 +685,8 @@ static void scramble(struct driver *e, uint64_t *seed)
     struct driver_queue *dq = &e->q[0];
     for (unsigned i = 0; i < dq->num; i++) {
         unsigned flags = next_random(seed) % 8 ? next_random(seed) % 4 : next_random(seed) % 8;
-        uint32_t len = next_random(seed) % 4 ? next_random(seed) % 100 : 16 * (next_random(seed) % 5);
+        uint32_t len =
+            next_random(seed) % 4 ? next_random(seed) % 100 : 16 * (next_random(seed) % 5);
         driver_set_desc(e, dq->desc, i, random_addr(seed), len, flags,
                         next_random(seed) % (dq->num + 1));
         guest_store(e, dq->avail + 4 + 2 * i, 2, next_random(seed) % (dq->num + 1));

@@ -10,7 +10,7 @@
 #include "base/bits.h"
 #include "tests/unit/virtio_driver.h"
 
-#define SECTORS 256
+#define SECTORS      256
 #define ALL_FEATURES UINT64_MAX
 
 enum { IN = 0, OUT = 1, FLUSH = 4, GET_ID = 8, DISCARD = 11, WRITE_ZEROES = 13 };
@@ -127,7 +127,7 @@ Test(blk, buffers_of_odd_sizes)
     uint32_t len;
     guest_store(&d, header, 4, IN);
     guest_store(&d, header + 8, 8, 9);
-    struct driver_buf bufs[] = {{header, 3, false},     {header + 3, 13, false}, {data, 1, true},
+    struct driver_buf bufs[] = {{header, 3, false},    {header + 3, 13, false}, {data, 1, true},
                                 {data + 1, 500, true}, {data + 501, 11, true},  {status, 1, true}};
     driver_add(&d, 0, bufs, 6, false);
     driver_kick(&d, 0);
@@ -166,8 +166,13 @@ Test(blk, ranges_are_checked)
     static const struct {
         uint64_t sector;
         uint32_t len;
-    } bad[] = {{SECTORS, 512},       {SECTORS - 1, 1024},        {UINT64_MAX, 512},
-               {UINT64_MAX / 512, 512}, {UINT64_C(1) << 55, 512}, {0, 511}, {0, 513}};
+    } bad[] = {{SECTORS, 512},
+               {SECTORS - 1, 1024},
+               {UINT64_MAX, 512},
+               {UINT64_MAX / 512, 512},
+               {UINT64_C(1) << 55, 512},
+               {0, 511},
+               {0, 513}};
     memset(driver_ptr(&d, data), 0x99, 1024);
     for (unsigned i = 0; i < ARRAY_LEN(bad); i++) {
         cr_assert_eq(simple(IN, bad[i].sector, data, bad[i].len), S_IOERR, "case %u", i);

@@ -8,8 +8,8 @@
 #include "tests/unit/virtio_driver.h"
 
 #define ALL_FEATURES UINT64_MAX
-#define HOST 0x0a000202
-#define REPLY 64 // bytes of an ARP reply, which comes padded
+#define HOST         0x0a000202
+#define REPLY        64 // bytes of an ARP reply, which comes padded
 
 enum { RX, TX, CTRL };
 enum { F_MRG_RXBUF = 15, F_CTRL_VQ = 17 };

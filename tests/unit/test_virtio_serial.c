@@ -12,8 +12,16 @@
 
 #define F_MULTIPORT BIT(1)
 
-enum { DEVICE_READY, DEVICE_ADD, DEVICE_REMOVE, PORT_READY, CONSOLE_PORT, RESIZE, PORT_OPEN,
-       PORT_NAME };
+enum {
+    DEVICE_READY,
+    DEVICE_ADD,
+    DEVICE_REMOVE,
+    PORT_READY,
+    CONSOLE_PORT,
+    RESIZE,
+    PORT_OPEN,
+    PORT_NAME
+};
 
 static struct driver d;
 static struct poller *p;
@@ -241,8 +249,8 @@ Test(serial, messages_wait_for_buffers)
     for (int i = 0; i < 6; i++)
         give_buffer(2, 64);
     driver_kick(&d, 2);
-    static const unsigned events[][2] = {{0, DEVICE_ADD}, {0, CONSOLE_PORT}, {0, PORT_OPEN},
-                                         {1, DEVICE_ADD}};
+    static const unsigned events[][2] = {
+        {0, DEVICE_ADD}, {0, CONSOLE_PORT}, {0, PORT_OPEN}, {1, DEVICE_ADD}};
     for (unsigned i = 0; i < ARRAY_LEN(events); i++)
         expect_control(events[i][0], events[i][1], 1, "");
     expect_control(1, PORT_NAME, 1, "org.example.port");
@@ -286,7 +294,7 @@ Test(serial, nonsense_is_ignored)
     struct driver_buf small = {RAM_BASE, 3, false};
     driver_add(&d, 3, &small, 1, false);
     driver_kick(&d, 3);
-    driver_kick(&d, 12); // a queue that is not set up
+    driver_kick(&d, 12);   // a queue that is not set up
     print(7, "to nobody"); // one without a port
     cr_assert_not(reg_read(&d, R_STATUS) & VIRTIO_NEEDS_RESET);
 }

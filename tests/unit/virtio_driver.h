@@ -5,25 +5,43 @@
 
 #include "hw/virtio.h"
 
-#define RAM_BASE UINT64_C(0x80000000)
-#define RAM_SIZE (UINT64_C(32) << 20)
-#define MMIO_BASE UINT64_C(0x10001000)
+#define RAM_BASE      UINT64_C(0x80000000)
+#define RAM_SIZE      (UINT64_C(32) << 20)
+#define MMIO_BASE     UINT64_C(0x10001000)
 #define DRIVER_QUEUES 8
 
 // Registers, as in the specification.
 enum {
-    R_MAGIC = 0x00, R_VERSION = 0x04, R_DEVICE_ID = 0x08, R_VENDOR = 0x0c, R_FEATURES = 0x10,
-    R_FEATURES_SEL = 0x14, R_DRIVER_FEATURES = 0x20, R_DRIVER_FEATURES_SEL = 0x24,
-    R_PAGE_SIZE = 0x28, R_QUEUE_SEL = 0x30, R_QUEUE_NUM_MAX = 0x34, R_QUEUE_NUM = 0x38,
-    R_QUEUE_ALIGN = 0x3c, R_QUEUE_PFN = 0x40, R_QUEUE_READY = 0x44, R_NOTIFY = 0x50,
-    R_ISR = 0x60, R_ACK = 0x64, R_STATUS = 0x70, R_DESC = 0x80, R_DRIVER = 0x90, R_DEVICE = 0xa0,
-    R_GENERATION = 0xfc, R_CONFIG = 0x100,
+    R_MAGIC = 0x00,
+    R_VERSION = 0x04,
+    R_DEVICE_ID = 0x08,
+    R_VENDOR = 0x0c,
+    R_FEATURES = 0x10,
+    R_FEATURES_SEL = 0x14,
+    R_DRIVER_FEATURES = 0x20,
+    R_DRIVER_FEATURES_SEL = 0x24,
+    R_PAGE_SIZE = 0x28,
+    R_QUEUE_SEL = 0x30,
+    R_QUEUE_NUM_MAX = 0x34,
+    R_QUEUE_NUM = 0x38,
+    R_QUEUE_ALIGN = 0x3c,
+    R_QUEUE_PFN = 0x40,
+    R_QUEUE_READY = 0x44,
+    R_NOTIFY = 0x50,
+    R_ISR = 0x60,
+    R_ACK = 0x64,
+    R_STATUS = 0x70,
+    R_DESC = 0x80,
+    R_DRIVER = 0x90,
+    R_DEVICE = 0xa0,
+    R_GENERATION = 0xfc,
+    R_CONFIG = 0x100,
 };
 
 struct driver_queue {
     unsigned num;
     paddr_t desc, avail, used;
-    unsigned free;      // next descriptor, round and round
+    unsigned free; // next descriptor, round and round
     uint16_t avail_idx, used_idx;
 };
 
@@ -34,9 +52,9 @@ struct driver {
     struct device_env env;
     struct device *transport, *dev;
     bool legacy;
-    bool irq;           // the line's level
+    bool irq;            // the line's level
     unsigned interrupts; // how often it rose
-    paddr_t heap;       // free memory from here on
+    paddr_t heap;        // free memory from here on
     struct driver_queue q[DRIVER_QUEUES];
 };
 
