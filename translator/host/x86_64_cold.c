@@ -103,10 +103,16 @@ static void emit_access(struct x86 *h, const struct x86_cold *c)
     emit_jmp_to(&h->a, c->back);
 }
 
+static void emit_write_back_map(struct x86 *h, const struct x86_cold *c)
+{
+    if (c->nr_map)
+        x86_emit_write_back(h, &g_array_index(h->maps, struct ra_exit_var, c->map), c->nr_map);
+}
+
 static void emit_branch(struct x86 *h, const struct x86_cold *c)
 {
     const struct ir_exit *exit = &h->ir->exit[h->ir->insn[c->r].x];
-    x86_emit_write_back(h, &g_array_index(h->maps, struct ra_exit_var, c->map), c->nr_map);
+    emit_write_back_map(h, c);
     x86_emit_goto(h, exit->pc, exit->insns);
 }
 
@@ -160,7 +166,7 @@ static void emit_ftoi(struct x86 *h, const struct x86_cold *c)
 // The budget does not hold another iteration: its head's state is in the registers that carry it.
 static void emit_loop_over(struct x86 *h, const struct x86_cold *c)
 {
-    x86_emit_write_back(h, &g_array_index(h->maps, struct ra_exit_var, c->map), c->nr_map);
+    emit_write_back_map(h, c);
     emit_group1_m(&h->a, P_W, G1_ADD, CPU_MEM(budget), h->unit->insns);
     emit_mov_imm(&h->a, RAX, h->unit->pc);
     emit_jmp_to(&h->a, h->stubs.leave_pc);
