@@ -9,6 +9,8 @@
 #include "translator/ir.h"
 #include "translator/unit.h"
 
+enum host_compile { COMPILE_OK, COMPILE_TOO_BIG, COMPILE_FULL };
+
 struct host {
     const char *name; // as in -accel
     // Makes the back end's own data. `code_size` bounds the code buffer in bytes; 0: a default.
@@ -18,8 +20,7 @@ struct host {
     void (*attach)(void *h, struct cpu *cpu);
     // Makes code for an optimised unit; it may rewrite the IR. On failure the unit must be made shorter
     // (COMPILE_TOO_BIG), or the whole cache cleared first (COMPILE_FULL).
-    enum host_compile { COMPILE_OK, COMPILE_TOO_BIG, COMPILE_FULL } (*compile)(void *h, struct ir *ir,
-                                                                                struct unit *unit);
+    enum host_compile (*compile)(void *h, struct ir *ir, struct unit *unit);
     // Runs units from this one on until something leaves. Then cpu->pc and the homes are up to date,
     // cpu->leave says why, cpu->fault or cpu->next_mode may be set, and cpu->leave_link is the link that
     // the last exit could use, or 0.
