@@ -80,6 +80,7 @@ static const struct model {
     {"sifive-u34", 32, 0, APP, {SATP_SV32, SATP_BARE}, "SiFive U34: RV32GC"},
     {"sifive-e51", 64, 0, MCU, {SATP_BARE, SATP_BARE}, "SiFive E51: RV64IMAC, no S mode"},
     {"sifive-u54", 64, 0, APP, {SATP_BARE, SATP_SV39}, "SiFive U54: RV64GC"},
+    {"shakti-c", 64, 0, APP, {SATP_BARE, SATP_SV39}, "SHAKTI C class: RV64GC"},
 };
 
 // What the user said.

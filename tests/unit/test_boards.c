@@ -679,6 +679,65 @@ Test(boards, sifive_e_has_its_own_ram)
     tear_down(&s);
 }
 
+// --- shakti_c ---
+
+Test(boards, shakti_c_tree)
+{
+    struct setup s;
+    set_up(&s, "shakti_c", 64);
+    struct machine *m = start(&s);
+    const void *fdt = m->fdt;
+    cr_assert_eq(fdt_check_full(fdt, m->fdt_size), 0);
+    expect_node(fdt, "/soc/plic@c000000", "riscv,plic0", 0xc000000, 0x4000000, 0);
+    cr_expect_eq(prop_cell(fdt, path(fdt, "/soc/plic@c000000"), "riscv,ndev", 0), 27);
+    expect_harts(fdt, "/soc/plic@c000000", 1, 11, 9);
+    expect_harts(fdt, "/soc/clint@2000000", 1, 3, 7);
+    expect_node(fdt, "/soc/serial@11300", "shakti,uart0", 0x11300, 0x40, 25);
+    expect_node(fdt, "/soc/serial@11400", "shakti,uart0", 0x11400, 0x40, 26);
+    expect_node(fdt, "/soc/serial@11500", "shakti,uart0", 0x11500, 0x40, 27);
+    cr_expect_str_eq(fdt_getprop(fdt, path(fdt, "/chosen"), "stdout-path", NULL),
+                     "/soc/serial@11300");
+    machine_free(m);
+    tear_down(&s);
+}
+
+// Lets the empty transmitter interrupt, and stores mip and the source that it claims.
+static const uint32_t interrupt_by_uart[] = {
+    0x000112b7, // lui t0, 0x11
+    0x30028293, // addi t0, t0, 0x300: the UART
+    0x0c000337, // lui t1, 0xc000: the PLIC
+    0x00100393, // li t2, 1
+    0x06732223, // sw t2, 100(t1): priority of source 25
+    0x00002e37, // lui t3, 2
+    0x006e0e33, // add t3, t3, t1
+    0x02000eb7, // lui t4, 0x2000
+    0x01de2023, // sw t4, 0(t3): enabled for the hart's M mode
+    0x00729c23, // sh t2, 0x18(t0)
+    0x34402ef3, // csrr t4, mip
+    0x00200e37, // lui t3, 0x200
+    0x006e0e33, // add t3, t3, t1
+    0x004e2f03, // lw t5, 4(t3)
+    0x00001f97, // auipc t6, 1
+    0x01dfa023, // sw t4, 0(t6)
+    0x01efa223, // sw t5, 4(t6)
+    0x0000006f, // j .
+};
+
+Test(boards, shakti_c_uart_interrupts)
+{
+    struct setup s;
+    set_up(&s, "shakti_c", 64);
+    set_bios(&s, interrupt_by_uart, sizeof(interrupt_by_uart));
+    struct machine *m = start(&s);
+    paddr_t at = DRAM + 0x1000 + 4 * (ARRAY_LEN(interrupt_by_uart) - 4);
+    cr_expect_eq(m->cpus[0]->pc, 0x1000);
+    cr_assert_eq(machine_run(m, 100), STOP_ICOUNT);
+    cr_expect_eq(peek(m, at, 4), 1 << 11);
+    cr_expect_eq(peek(m, at + 4, 4), 25);
+    machine_free(m);
+    tear_down(&s);
+}
+
 // --- Devices of the user's ---
 
 static void add_device(struct setup *s, const char *driver, const char *bus)

@@ -71,6 +71,7 @@ Test(riscv_model, isa_strings)
         {"rv64,short-isa-string=on", 64, "rv64imafdc"},
         {"sifive-e31", 32, "rv32imac_zicntr_zicsr_zifencei_zihpm_zmmul_zaamo_zalrsc_zca"},
         {"sifive-u54", 64, "rv64imafdc_zicntr_zicsr_zifencei_zihpm_zmmul_zaamo_zalrsc_zca_zcd"},
+        {"shakti-c", 64, "rv64imafdc_zicntr_zicsr_zifencei_zihpm_zmmul_zaamo_zalrsc_zca_zcd"},
         {"SIFIVE-E31,m=off,a=off,c=off,Counters=off", 32, "rv32i_zicsr_zifencei"},
     };
     for (unsigned i = 0; i < ARRAY_LEN(models); i++) {
