@@ -12,9 +12,9 @@
 #include "translator/host/x86_64_asm.h"
 #include "translator/ra.h"
 
-#define CPU_BIAS 128
+#define CPU_BIAS   128
 #define FRAME_SIZE (RA_MAX_SLOTS * 8)
-#define NR_XMM LIMIT_XMMS // allocatable
+#define NR_XMM     LIMIT_XMMS // allocatable
 
 // Slots of cpu->host_scratch.
 enum { SCRATCH_OPERANDS = 0, SCRATCH_OP = 3, SCRATCH_MXCSR = 4 };
@@ -33,16 +33,23 @@ struct x86_point {
     vaddr_t pc;
     const struct x86_exit_var *map;
     uint16_t nr_map;
-    uint16_t left;  // guest instructions of the unit not yet begun, this one included
-    uint16_t span;  // checks: bytes
+    uint16_t left; // guest instructions of the unit not yet begun, this one included
+    uint16_t span; // checks: bytes
     uint8_t memop;
-    uint8_t flags;  // checks: enum ir_chk_flags
+    uint8_t flags; // checks: enum ir_chk_flags
     uint8_t regime;
     bool write;
 };
 
 enum x86_cold_kind {
-    COLD_LOAD, COLD_STORE, COLD_CHECK, COLD_BRANCH, COLD_CALL_FAULT, COLD_NAN, COLD_FMA, COLD_FTOI,
+    COLD_LOAD,
+    COLD_STORE,
+    COLD_CHECK,
+    COLD_BRANCH,
+    COLD_CALL_FAULT,
+    COLD_NAN,
+    COLD_FMA,
+    COLD_FTOI,
     COLD_LOOP,
 };
 
@@ -55,7 +62,7 @@ struct x86_cold {
     ir_ref r;              // the instruction
     uint8_t dst;
     struct ra_operand arg[3];
-    uint32_t map, nr_map;  // COLD_BRANCH: its exit map in h->maps
+    uint32_t map, nr_map; // COLD_BRANCH: its exit map in h->maps
 };
 
 struct x86_stubs {
@@ -79,10 +86,10 @@ struct x86 {
     struct unit *unit;
     unsigned guest_insn; // number of the guest instruction being emitted
     vaddr_t guest_pc;
-    uint8_t *over_budget; // the jump at the unit's head
-    GArray *cold; // struct x86_cold
-    GArray *maps; // struct ra_exit_var
-    uint8_t *loop_head;     // where iterations begin; NULL: not a loop
+    uint8_t *over_budget;           // the jump at the unit's head
+    GArray *cold;                   // struct x86_cold
+    GArray *maps;                   // struct ra_exit_var
+    uint8_t *loop_head;             // where iterations begin; NULL: not a loop
     uint32_t loop_map, nr_loop_map; // what is carried, in `maps`
     struct ra ra;
 };
@@ -119,6 +126,31 @@ static inline unsigned scalar(enum ir_type t)
 extern const struct ra_host x86_ra_host;
 extern const struct host host_x86_64;
 
+// x86_64_rules.c
+void x86_move(void *opaque, enum ir_type type, unsigned dst, unsigned src);
+// x86_64_int.c
+void x86_emit_integer(struct x86 *h, const struct ir_insn *in, unsigned dst,
+                      const struct ra_operand arg[4]);
+void x86_emit_reg_or_mem(struct x86 *h, unsigned op, unsigned dst, const struct ra_operand *a);
+enum x86_cc x86_cc_of(enum ir_cond cond);
+void x86_emit_compare(struct x86 *h, const struct ra_operand *a, const struct ra_operand *b);
+// x86_64_mem.c
+void x86_emit_check(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigned dst,
+                    const struct ra_operand *arg);
+void x86_emit_access(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigned dst,
+                     const struct ra_operand *arg);
+// A point where the instruction being emitted may leave with the state of its guest instruction.
+uint32_t x86_new_point(struct x86 *h);
+struct x86_point *x86_point_at(struct x86 *h, uint32_t index);
+void x86_add_cold(struct x86 *h, struct x86_cold c);
+// x86_64_fp.c
+void x86_emit_float(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigned dst,
+                    const struct ra_operand arg[4]);
+unsigned x86_host_rc(unsigned rm); // MXCSR's rounding control for an enum fp_round
+// x86_64_exit.c
+void x86_emit_exit(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigned dst,
+                   const struct ra_operand arg[4]);
+void x86_loop_head(void *opaque, const struct ra_exit_var *map, unsigned n);
 // x86_64_stubs.c: emits the stubs at the start of the buffer.
 void x86_emit_stubs(struct x86 *h);
 void x86_emit_probe(struct x86 *h); // jump cache: target in rax

@@ -29,7 +29,8 @@ void x86_store_home(struct x86 *h, unsigned home, const struct ra_operand *from)
         emit_rm(a, O_MOV | w, RAX, slot_mem(from->at));
         emit_rm(a, O_MOV_STORE | w, RAX, m);
         break;
-    default: assert(!"a changed variable is not in a home");
+    default:
+        assert(!"a changed variable is not in a home");
     }
 }
 
@@ -182,13 +183,27 @@ void x86_emit_cold(struct x86 *h)
         switch (c->kind) {
         case COLD_LOAD:
         case COLD_STORE:
-        case COLD_CHECK: emit_access(h, c); break;
-        case COLD_BRANCH: emit_branch(h, c); break;
-        case COLD_CALL_FAULT: emit_call_fault(h, c); break;
-        case COLD_NAN: emit_nan(h, c); break;
-        case COLD_FMA: emit_fma(h, c); break;
-        case COLD_FTOI: emit_ftoi(h, c); break;
-        case COLD_LOOP: emit_loop_over(h, c); break;
+        case COLD_CHECK:
+            emit_access(h, c);
+            break;
+        case COLD_BRANCH:
+            emit_branch(h, c);
+            break;
+        case COLD_CALL_FAULT:
+            emit_call_fault(h, c);
+            break;
+        case COLD_NAN:
+            emit_nan(h, c);
+            break;
+        case COLD_FMA:
+            emit_fma(h, c);
+            break;
+        case COLD_FTOI:
+            emit_ftoi(h, c);
+            break;
+        case COLD_LOOP:
+            emit_loop_over(h, c);
+            break;
         }
     }
 }
