@@ -24,7 +24,7 @@ static void needed_until(struct ra *ra, ir_ref r, unsigned at)
 static void find_last_needs(struct ra *ra)
 {
     const struct ir *ir = ra->ir;
-    uint16_t set_at[IR_MAX_VARS];
+    uint16_t set_at[IR_MAX_VARS] = {0};
     ir_ref now[IR_MAX_VARS] = {0};
     unsigned last_exit = 0;
     for (unsigned i = 1; i < ir->nr_insns; i++) {
