@@ -175,7 +175,10 @@ static void aux(struct parser *s)
     case IR_ST: in->aux = memop(s); break;
     case IR_CHK: in->aux = check_flags(s); break;
     case IR_CALL: call(s); break;
-    case IR_GET: in->x = variable(s); break;
+    case IR_GET:
+        in->x = variable(s);
+        in->aux = eat(s, ", carried") ? GET_CARRIED : 0;
+        break;
     case IR_SET:
         in->x = variable(s);
         expect(s, ",", "the value is missing");

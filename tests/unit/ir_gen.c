@@ -119,6 +119,15 @@ static unsigned variable(struct gen *g, enum ir_type type)
     }
 }
 
+// One to be set.
+static unsigned target(struct gen *g, enum ir_type type)
+{
+    static const struct {
+        uint8_t first, nr;
+    } few[IR_NR_TYPES] = {[IR_I32] = {SIDE_W, 3}, [IR_I64] = {SIDE_L, 3}, [IR_F32] = {SIDE_S, 3}, [IR_F64] = {SIDE_D, 5}};
+    return g->few ? few[type].first + gen_below(g, few[type].nr) : variable(g, type);
+}
+
 ir_ref gen_pick(struct gen *g, enum ir_type type)
 {
     unsigned n = g->nr[type], how = gen_below(g, 16);
@@ -351,6 +360,42 @@ static void call_op(struct gen *g, bool may_fault)
         made(g, r);
 }
 
+// What lifted code is full of, and the passes look for.
+static void idiom(struct gen *g)
+{
+    struct ir *ir = g->ir;
+    enum ir_type t = any_integer(g), other = any_integer(g);
+    ir_ref a = gen_pick(g, t), r;
+    switch (gen_below(g, 5)) {
+    case 0:
+        r = ir_setc(ir, other, gen_below(g, IR_NR_CONDS), a, gen_pick(g, t));
+        r = ir_setc(ir, t, gen_chance(g, 2) ? IR_EQ : IR_NE, r, ir_const(ir, other, 0));
+        break;
+    case 1:
+        r = ir_setc(ir, other, gen_below(g, IR_NR_CONDS), a, gen_pick(g, t));
+        r = ir_sel(ir, gen_below(g, 3), ir_const(ir, other, gen_below(g, 2)), r, a, gen_pick(g, t));
+        break;
+    case 2:
+        r = ir_bini(ir, IR_ADD, a, (int64_t)gen_bits(g, t));
+        r = ir_bini(ir, IR_ADD, r, (int64_t)gen_bits(g, t));
+        break;
+    case 3:
+        r = a;
+        for (unsigned n = 2 + gen_below(g, 3); n > 0; n--) {
+            enum ir_type to = any_integer(g);
+            r = ir_add(ir, gen_chance(g, 2) ? IR_SEXT : IR_ZEXT, to, 8u << gen_below(g, 3), r, 0);
+            if (to == IR_I64 && gen_chance(g, 2))
+                r = ir_trunc(ir, r);
+        }
+        break;
+    default:
+        r = ir_add(ir, IR_BOX, IR_F64, 0, gen_clean(g, IR_F32), 0);
+        made(g, r);
+        r = ir_add(ir, IR_UNBOX, IR_F32, 0, gen_chance(g, 2) ? r : gen_clean(g, IR_F64), 0);
+    }
+    made(g, r);
+}
+
 void gen_op(struct gen *g, unsigned allow)
 {
     bool may_fault = allow & GEN_FAULT, effect = allow & GEN_EFFECT;
@@ -363,6 +408,8 @@ void gen_op(struct gen *g, unsigned allow)
         store_op(g);
     else if (how >= 20 && may_fault)
         load_op(g);
+    else if (how >= 17)
+        idiom(g);
     else
         plain_op(g);
 }
@@ -373,20 +420,20 @@ static void set_one(struct gen *g)
 {
     enum ir_type type = any_type(g);
     ir_ref v = gen_clean(g, type);
-    ir_set(g->ir, variable(g, type), v);
+    ir_set(g->ir, target(g, type), v);
 }
 
 // An address variable keeps to good addresses.
 static void set_address(struct gen *g)
 {
     ir_ref v = address(g);
-    ir_set(g->ir, SIDE_A + gen_below(g, SIDE_NR_A), v);
+    ir_set(g->ir, SIDE_A + gen_below(g, g->few ? 2 : SIDE_NR_A), v);
 }
 
 static void swap(struct gen *g)
 {
     enum ir_type type = any_type(g);
-    unsigned a = variable(g, type), b = variable(g, type);
+    unsigned a = target(g, type), b = target(g, type);
     ir_ref va = ir_get(g->ir, a), vb = ir_get(g->ir, b);
     ir_set(g->ir, a, vb);
     ir_set(g->ir, b, va);
@@ -416,7 +463,7 @@ static void branch(struct gen *g)
         cond = IR_EQ;
         b = ir_const(g->ir, type, gen_random(g));
     }
-    ir_br(g->ir, cond, a, b, SIDE_BASE + (gen_random(g) & 0x3ffe));
+    ir_br(g->ir, cond, a, b, SIDE_BASE + 0x4000 + (gen_random(g) & 0x3ffe));
 }
 
 void gen_body(struct gen *g, unsigned ops)
@@ -448,7 +495,7 @@ static void gather(struct gen *g)
                 g->raw[sum] = true;
             }
         }
-        ir_set(ir, variable(g, t), canonical(g, sum));
+        ir_set(ir, target(g, t), canonical(g, sum));
     }
 }
 
@@ -463,7 +510,9 @@ static void end(struct gen *g)
     }
     gather(g);
     sets(g);
-    if (how < 3)
+    if (g->few && how < 12)
+        ir_exit(ir, ir->pc); // a loop
+    else if (how < 3)
         ir_leave(ir, gen_below(g, 4), ir->end_pc);
     else if (how < 8)
         ir_jmp(ir, gen_below(g, 3), gen_pick(g, word(g)));
@@ -486,8 +535,8 @@ void gen_unit(struct gen *g, unsigned insns)
     ir->rm = gen_chance(g, 2) ? FP_RNE : gen_below(g, FP_RMM + 1);
     ir->align_all = gen_chance(g, 12);
     g->calm = !gen_chance(g, 4);
-    g->crowd = gen_chance(g, 2);
-    unsigned length = 1 + gen_below(g, g->crowd ? 12 : 4);
+    g->few = gen_chance(g, 3);
+    unsigned length = 1 + gen_below(g, gen_chance(g, 2) ? 12 : 4); // many values are made, or few
     for (; insns > 0 && has_room(ir); insns--) {
         ir_guest(ir, ir->end_pc, 2 + 2 * gen_below(g, 2));
         unsigned before = ir->nr_insns;

@@ -13,7 +13,7 @@ struct gen {
     uint64_t seed;
     bool wide;
     bool calm;  // hardly anything faults or branches away
-    bool crowd; // makes many values before it uses them
+    bool few;   // sets few variables only, so that a loop can carry them in registers
     unsigned nr[IR_NR_TYPES];
     ir_ref pool[IR_NR_TYPES][IR_MAX_INSNS]; // values made so far, by type
     bool raw[IR_MAX_INSNS];                 // a float whose bits are undefined if it is a NaN

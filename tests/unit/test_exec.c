@@ -21,6 +21,9 @@
 
 // --- The instruction set ---
 
+// Two instructions are not random.
+enum { BITS_MANY_CALLS = 0, BITS_NOTHING = 2 };
+
 static vaddr_t code_at(uint64_t v)
 {
     return SIDE_BASE + (v & CODE_MASK);
@@ -44,9 +47,22 @@ static void lift_random_branch(struct lift *l, struct gen *g)
     lift_branch(l, gen_below(g, IR_NR_CONDS), a, b, near_pc(g, l->pc));
 }
 
+// To where fetching fails, or permission varies, or an instruction goes on in such a page.
+static void lift_wild_jump(struct lift *l, struct gen *g)
+{
+    vaddr_t target = SIDE_BASE + (gen_random(g) & 0x1fffe);
+    if (gen_chance(g, 2))
+        target = SIDE_BASE + (1 + gen_below(g, SIDE_VARYING + 1)) * PAGE_SIZE - 2;
+    lift_jump_indirect(l, IR_JUMP, ir_const(l->ir, l->cpu->addr32 ? IR_I32 : IR_I64, target));
+}
+
 static void lift_random_indirect(struct lift *l, struct gen *g)
 {
     struct ir *ir = l->ir;
+    if (gen_chance(g, 12)) {
+        lift_wild_jump(l, g);
+        return;
+    }
     unsigned mask = gen_chance(g, 2) ? 0x1e : CODE_MASK;
     ir_ref v = ir_bini(ir, IR_AND, ir_get(ir, SIDE_X + gen_below(g, SIDE_NR_X)), mask);
     ir_ref target = ir_bini(ir, IR_ADD, v, (int64_t)(near_pc(g, l->pc) & ~(uint64_t)mask));
@@ -151,14 +167,15 @@ static bool lift(struct lift *l)
     struct gen g;
     gen_start(&g, l->ir, !l->cpu->addr32, bits | (uint64_t)high << 16 | (uint64_t)(l->key & 3) << 32);
     g.calm = true;
+    g.few = l->pc & 0x800; // there, loops are of a kind that hosts carry registers around
     l->next_pc = l->pc + len;
     if (l->cpu->addr32)
         l->next_pc = (uint32_t)l->next_pc;
     ir_guest(l->ir, l->pc, len);
-    if (bits)
-        lift_one(l, &g);
-    else
+    if (bits == BITS_MANY_CALLS)
         lift_many_calls(l);
+    else if (bits != BITS_NOTHING)
+        lift_one(l, &g);
     return true;
 }
 
@@ -208,6 +225,9 @@ static void make_program(struct player *p, uint64_t number)
         make_state(&g, &p->st[c]);
     for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 8)
         store_le(p->ram + i, 8, gen_random(&g));
+    // The last instruction of a page is a long one.
+    for (unsigned i = 1; i <= SIDE_PAGES; i++)
+        p->ram[i * PAGE_SIZE - 2] |= 3;
     // Loops, so that units are run more than once: a stretch of code again and again.
     if (gen_chance(&g, 2))
         for (unsigned i = 256; i < 4 * PAGE_SIZE; i += 256)
@@ -300,6 +320,30 @@ Test(exec, units_that_hosts_want_shorter)
         side_run_loop(p.side[i], 1000, i ? 1000 : 1);
         expect_same(&p, p.side[i]);
     }
+    player_free(&p);
+}
+
+// More units than the cache starts with room for: all are found again.
+Test(exec, many_units)
+{
+    struct player p;
+    player_init(&p, true);
+    make_program(&p, 0);
+    for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 2)
+        store_le(p.ram + i, 2, BITS_NOTHING);
+    struct side *s = p.side[0];
+    set_up(&p, s);
+    uint64_t made[2];
+    for (unsigned turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < SIDE_HOLE * PAGE_SIZE; i += 2) {
+            s->cpu->cpu.pc = SIDE_BASE + i;
+            side_run_loop(s, 1, 1);
+            cr_assert(eq(u64, s->cpu->cpu.pc, SIDE_BASE + i + 2));
+        }
+        made[turn] = exec_stats(s->exec)->units;
+    }
+    cr_expect(gt(u64, made[0], SIDE_HOLE * PAGE_SIZE / 2));
+    cr_expect(eq(u64, made[0], made[1]));
     player_free(&p);
 }
 

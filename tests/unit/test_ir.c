@@ -4,6 +4,7 @@
 // and text out.
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <stdio.h>
 
 #include "base/softfloat.h"
 #include "translator/ir.h"
@@ -92,7 +93,7 @@ static void expect_pass(pass *p, const char *before, const char *after)
 static const char every_form[] =
     "  insn 0x80000000 4\n"
     "      %2 = get.i64 a\n"
-    "      %3 = get.i64 b\n"
+    "      %3 = get.i64 b, carried\n"
     "      %4 = get.i32 w\n"
     "      %5 = get.f32 s\n"
     "      %6 = get.f64 d\n"
@@ -1219,6 +1220,65 @@ Test(checks, twice_is_once)
     cr_assert(eq(str, before, after));
     g_free(before);
     g_free(after);
+    g_free(ir);
+}
+
+// --- Loops ---
+
+#define LOOP(before, after)                                                                        \
+    expect_pass(ir_pass_loop, "insn 0x0 4\n" before "exit -> 0x0 after 1\n", after)
+
+// ir->pc is the pc of the first instruction.
+Test(loop, what_is_set_is_carried)
+{
+    LOOP("%2 = get.i64 a\n %3 = get.f64 d\n %4 = get.i64 b\n set b, %2\n set d, %3\n set b, %4\n",
+         "%1 = get.i64 b, carried\n %2 = get.f64 d, carried\n insn 0x0 4\n %4 = get.i64 a\n"
+         "%5 = get.f64 d\n %6 = get.i64 b\n set b, %4\n set d, %5\n set b, %6\n exit -> 0x0 after 1\n");
+}
+
+Test(loop, a_read_is_of_the_iteration_before)
+{
+    struct ir *ir = parse("insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n set a, %4\n"
+                          "br eq %4, %3 -> 0x4 after 1\n exit -> 0x0 after 1");
+    ir_pass_loop(ir);
+    ir_optimize(ir);
+    expect_valid(ir);
+    expect_text(ir, "%1 = get.i64 a, carried\n insn 0x0 4\n %4 = get.i64 b\n %5 = add.i64 %1, %4\n set a, %5\n"
+                    "br eq %5, %4 -> 0x4 after 1\n exit -> 0x0 after 1");
+    g_free(ir);
+}
+
+Test(loop, others_are_left_alone)
+{
+    static const char *const same[] = {
+        "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n exit -> 0x4 after 1\n",
+        "insn 0x0 4\n %2 = get.i64 a\n exit -> 0x0 after 1\n",
+        "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n leave 0 -> 0x0 after 1\n",
+        "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n br eq %2, %2 -> 0x0 after 1\n exit -> 0x4 after 1\n",
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(same); i++)
+        expect_pass(ir_pass_loop, same[i], same[i]);
+}
+
+Test(loop, no_more_than_hosts_can_carry)
+{
+    char names[20][4];
+    struct ir_var many[20];
+    struct ir *ir = g_new0(struct ir, 1);
+    for (unsigned n = 1; n <= G_N_ELEMENTS(many); n++) {
+        for (unsigned i = 0; i < n; i++) {
+            snprintf(names[i], sizeof(names[i]), "v%u", i);
+            many[i] = (struct ir_var){names[i], IR_I64, 8 * i};
+        }
+        ir_reset(ir, many, n);
+        ir_guest(ir, 0, 4);
+        for (unsigned i = 0; i < n; i++)
+            ir_set(ir, i, ir_const(ir, IR_I64, i));
+        ir_exit(ir, 0);
+        ir_pass_loop(ir);
+        expect_valid(ir);
+        cr_expect(eq(u32, ir->insn[1].op, n <= LIMIT_LOOP_GPRS ? IR_GET : IR_INSN));
+    }
     g_free(ir);
 }
 
