@@ -33,16 +33,14 @@ static void restore_at_exit(int status, void *guard)
     tty_restore(guard);
 }
 
-// Who is in the background may not touch the terminal: the kernel would stop us.
-static bool is_foreground(int fd)
-{
-    return isatty(fd) && tcgetpgrp(fd) == getpgrp();
-}
-
-// Each key arrives at once and as it is; output lines still get their carriage return.
+// Each key arrives at once and as it is; output lines still get their carriage return. Not in the background,
+// where the kernel would stop who touches the terminal; chardev_continued() makes up for it.
 static void tty_set_raw(struct tty_guard *guard, bool signals)
 {
     struct termios t = guard->saved;
+    pid_t foreground = tcgetpgrp(guard->fd); // -1: not our controlling terminal
+    if (foreground > 0 && foreground != getpgrp())
+        return;
     t.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
     t.c_oflag |= OPOST;
     t.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | (signals ? 0 : ISIG));
@@ -69,7 +67,7 @@ struct chardev_stdio {
     struct chardev chr;
     bool claimed;
     bool signals;
-    struct tty_guard *guard; // NULL: standard input is no terminal of ours
+    struct tty_guard *guard; // NULL: standard input is no terminal
 };
 
 static bool stdio_open(struct chardev *chr, struct options *o, GError **error)
@@ -88,7 +86,7 @@ static bool stdio_open(struct chardev *chr, struct options *o, GError **error)
     s->claimed = true;
     chr->keep_fds = true;
     fflush(stdout);
-    if (is_foreground(STDIN_FILENO)) {
+    if (isatty(STDIN_FILENO)) {
         s->guard = tty_guard_new(STDIN_FILENO);
         tty_set_raw(s->guard, s->signals);
     }
@@ -109,7 +107,7 @@ static void stdio_close(struct chardev *chr)
 static void stdio_continued(struct chardev *chr)
 {
     struct chardev_stdio *s = (struct chardev_stdio *)chr;
-    if (s->guard && is_foreground(STDIN_FILENO))
+    if (s->guard)
         tty_set_raw(s->guard, s->signals);
 }
 

@@ -18,6 +18,7 @@
 #define NS_PER_MS UINT64_C(1000000)
 // libslirp wants to send router advertisements at random intervals; ours is fixed, since runs are to be alike.
 #define ADVERTISE_NS (300 * NS_PER_S)
+#define IDLE_MS      1000 // what libslirp asks for when it waits for nothing
 
 struct slirp_lib {
     void *handle;
@@ -201,7 +202,7 @@ static void prepare(void *opaque, int *timeout_ms)
     (void)timeout_ms; // libslirp's own is in guest time
     g_array_set_size(u->fds, 0);
     u->lib.fill(u->slirp, &guest_ms, add_poll, u);
-    if (guest_ms != UINT32_MAX)
+    if (guest_ms < IDLE_MS)
         netdev_tick_at(&u->net, clock_now(u->net.front.clock) + (uint64_t)guest_ms * NS_PER_MS);
 }
 

@@ -930,6 +930,30 @@ Test(chardev, stdio_sets_the_terminal_and_restores_it)
     close(fd);
 }
 
+// As harnesses do it that hand a pseudo-terminal down without more ado.
+Test(chardev, stdio_on_a_terminal_of_others)
+{
+    int fd, tty, status;
+    struct termios t;
+    cr_assert_eq(openpty(&fd, &tty, NULL, NULL, NULL), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        setsid();
+        dup2(tty, 0);
+        dup2(tty, 1);
+        stdio_child("stdio");
+    }
+    expect_text(fd, "ready\r\n");
+    tcgetattr(fd, &t);
+    cr_assert_not(t.c_lflag & (ICANON | ECHO));
+    send_text(fd, "ab");
+    expect_text(fd, "ab\r\n");
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    close(fd);
+    close(tty);
+}
+
 Test(chardev, mon_stdio_passes_control_c)
 {
     int fd, status;
