@@ -25,6 +25,16 @@ enum riscv_fmt { FMT_S, FMT_D, FMT_H };
 enum riscv_sgn { SGN_COPY, SGN_NOT, SGN_XOR };
 enum riscv_minmax { FP_MIN, FP_MAX, FP_MINM, FP_MAXM };
 enum riscv_cvt { CVT_W, CVT_WU, CVT_L, CVT_LU };
+enum riscv_sha2 {
+    SHA256_SUM0,
+    SHA256_SUM1,
+    SHA256_SIG0,
+    SHA256_SIG1,
+    SHA512_SUM0,
+    SHA512_SUM1,
+    SHA512_SIG0,
+    SHA512_SIG1
+};
 enum riscv_pop { POP, POP_RETURN, POP_RETURN_ZERO };
 #define FNMADD (IR_FMA_NEG_PRODUCT | IR_FMA_NEG_ADDEND)
 

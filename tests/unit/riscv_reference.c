@@ -595,6 +595,25 @@ X(unzip, deinterleave(a))
 X(xperm4, permute(a, b, 4, r->xlen))
 X(xperm8, permute(a, b, 8, r->xlen))
 
+// Zknh's, as FIPS 180-4 has them on whole words, and as the manual has them on the halves of RV32: there, a is the
+// half of a word that the result is a half of.
+#define R32(n) (LOW32(a) >> (n) | a << (32 - (n)))
+#define R64(n) (a >> (n) | a << (64 - (n)))
+W(sha256sum0, R32(2) ^ R32(13) ^ R32(22))
+W(sha256sum1, R32(6) ^ R32(11) ^ R32(25))
+W(sha256sig0, R32(7) ^ R32(18) ^ LOW32(a) >> 3)
+W(sha256sig1, R32(17) ^ R32(19) ^ LOW32(a) >> 10)
+X(sha512sum0, R64(28) ^ R64(34) ^ R64(39))
+X(sha512sum1, R64(14) ^ R64(18) ^ R64(41))
+X(sha512sig0, R64(1) ^ R64(8) ^ a >> 7)
+X(sha512sig1, R64(19) ^ R64(61) ^ a >> 6)
+X(sha512sum0r, a << 25 ^ a << 30 ^ a >> 28 ^ b >> 7 ^ b >> 2 ^ b << 4)
+X(sha512sum1r, a << 23 ^ a >> 14 ^ a >> 18 ^ b >> 9 ^ b << 18 ^ b << 14)
+X(sha512sig0l, a >> 1 ^ a >> 7 ^ a >> 8 ^ b << 31 ^ b << 25 ^ b << 24)
+X(sha512sig0h, a >> 1 ^ a >> 7 ^ a >> 8 ^ b << 31 ^ b << 24)
+X(sha512sig1l, a << 3 ^ a >> 6 ^ a >> 19 ^ b >> 29 ^ b << 26 ^ b << 13)
+X(sha512sig1h, a << 3 ^ a >> 6 ^ a >> 19 ^ b >> 29 ^ b << 13)
+
 // Zcb's have no 32-bit form of the same operands to rely on.
 X(c_zext_b, a & 255)
 X(c_sext_b, (int8_t)a)

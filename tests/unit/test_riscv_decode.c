@@ -623,7 +623,7 @@ Test(riscv_decode, lifts_garbage_to_sound_ir)
 // What binutils 2.40 knows.
 #define ISA                                                                                        \
     "imafdc_zicsr_zifencei_zicbom_zicbop_zicboz_zihintpause_zawrs_zba_zbb_zbc_zbs_zbkb_zbkc_zbkx_" \
-    "zfh_zfhmin_svinval"
+    "zknh_zfh_zfhmin_svinval"
 
 static riscv_exts objdump_exts(void)
 {
@@ -633,7 +633,8 @@ static riscv_exts objdump_exts(void)
         RV_EXT_ZCA,    RV_EXT_ZCD,    RV_EXT_ZCF,    RV_EXT_ZICSR,       RV_EXT_ZIFENCEI,
         RV_EXT_ZICBOM, RV_EXT_ZICBOP, RV_EXT_ZICBOZ, RV_EXT_ZIHINTPAUSE, RV_EXT_ZAWRS,
         RV_EXT_ZBA,    RV_EXT_ZBB,    RV_EXT_ZBC,    RV_EXT_ZBS,         RV_EXT_ZBKB,
-        RV_EXT_ZBKC,   RV_EXT_ZBKX,   RV_EXT_ZFH,    RV_EXT_ZFHMIN,      RV_EXT_SVINVAL};
+        RV_EXT_ZBKC,   RV_EXT_ZBKX,   RV_EXT_ZKNH,   RV_EXT_ZFH,         RV_EXT_ZFHMIN,
+        RV_EXT_SVINVAL};
     riscv_exts ext = 0;
     for (unsigned i = 0; i < ARRAY_LEN(known); i++)
         ext |= RV_EXT_BIT(known[i]);

@@ -84,7 +84,7 @@ Test(riscv_model, isa_strings)
 // Canonical order: single letters, then Z by category and name, then S by name; each once.
 Test(riscv_model, order_of_the_largest)
 {
-    static const char categories[] = "imafdcb";
+    static const char categories[] = "imafdcbk";
     for (unsigned xlen = 32; xlen <= 64; xlen += 32) {
         char *isa = isa_of("max", xlen);
         char **words = g_strsplit(isa, "_", -1);
