@@ -122,7 +122,7 @@ static void send_message(struct virtio_serial *s, const struct virtio_chain *c,
     store_le(message + 4, 2, event);
     store_le(message + 6, 2, value_of(port, event));
     virtio_write(&s->v, c, 0, message, MESSAGE);
-    if (event == PORT_NAME)
+    if (event == PORT_NAME && port->name) // a snapshot may ask for the name of a port without one
         len += (uint32_t)virtio_write(&s->v, c, MESSAGE, port->name, strlen(port->name));
     virtio_push(&s->v, c, MIN(len, c->in_len));
 }

@@ -9,7 +9,7 @@
 // A storm is a sequence of random accesses, times and inputs that depends on its seed and on what the device
 // answers alone. It leans to what devices care about: registers that answered, sparse offsets, values that
 // are small, have few bits set or point into RAM. STORM_SCALE in the environment multiplies the seeds tried,
-// STORM_SEED is the first of them.
+// STORM_SEED is the first of them, STORM_CLASS is the only class to try.
 #define _GNU_SOURCE // nftw
 #include <criterion/alloc.h>
 #include <criterion/criterion.h>
@@ -1030,16 +1030,24 @@ static struct criterion_test_params all_classes(void)
     return cr_make_param_array(struct param, params, n, free_params);
 }
 
-#define EACH_CLASS(name)                                   \
-    static void name##_of(const struct device_class *cls); \
-    ParameterizedTestParameters(devices, name)             \
-    {                                                      \
-        return all_classes();                              \
-    }                                                      \
-    ParameterizedTest(struct param *p, devices, name)      \
-    {                                                      \
-        name##_of(device_class_at(p->index));              \
-    }                                                      \
+static bool is_wanted(const struct device_class *cls)
+{
+    const char *only = g_getenv("STORM_CLASS");
+    return !only || !strcmp(only, cls->name);
+}
+
+#define EACH_CLASS(name)                                               \
+    static void name##_of(const struct device_class *cls);             \
+    ParameterizedTestParameters(devices, name)                         \
+    {                                                                  \
+        return all_classes();                                          \
+    }                                                                  \
+    ParameterizedTest(struct param *p, devices, name)                  \
+    {                                                                  \
+        const struct device_class *wanted = device_class_at(p->index); \
+        if (is_wanted(wanted))                                         \
+            name##_of(wanted);                                         \
+    }                                                                  \
     static void name##_of(const struct device_class *cls)
 
 EACH_CLASS(tables)
