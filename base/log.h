@@ -47,6 +47,7 @@ void log_print_help(FILE *out);
 // The log's stream; never NULL.
 FILE *log_stream(void);
 
+// As printf: a line ends with the newline that the caller gives.
 void log_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 static inline bool log_on(unsigned channels)
