@@ -211,6 +211,7 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
         e->stats.capped++;
     }
     if (!u) {
+        cpu->leave_link = 0; // not to the handler
         take_trap(e, cpu);
         return;
     }

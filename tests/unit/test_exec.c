@@ -323,6 +323,28 @@ Test(exec, units_that_hosts_want_shorter)
     player_free(&p);
 }
 
+// An exit to where fetching fails leads to the trap each time, not to the handler.
+Test(exec, exits_to_a_failing_fetch)
+{
+    struct player p;
+    player_init(&p, true);
+    make_program(&p, 0);
+    for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 2)
+        store_le(p.ram + i, 2, BITS_NOTHING);
+    p.ram[SIDE_HOLE * PAGE_SIZE - 2] |= 3; // goes on in the hole
+    for (unsigned i = 0; i < p.nr; i++)
+        set_up(&p, p.side[i]);
+    for (unsigned turn = 0; turn < 4; turn++) {
+        for (unsigned i = 0; i < p.nr; i++) {
+            p.side[i]->cpu->cpu.pc = SIDE_BASE + SIDE_HOLE * PAGE_SIZE - 8;
+            side_run_loop(p.side[i], 300, i ? 300 : 1);
+            expect_same(&p, p.side[i]);
+        }
+        cr_assert(eq(u64, exec_stats(p.side[0]->exec)->traps, turn + 1));
+    }
+    player_free(&p);
+}
+
 // More units than the cache starts with room for: all are found again.
 Test(exec, many_units)
 {
