@@ -287,10 +287,24 @@ static void report(const struct player *p, struct side *s, uint64_t number, unsi
     cr_fatal("program %" PRIu64 ": the sides differ, see above", number);
 }
 
+// Each step of time was an instruction that retired, or a trap.
+static void expect_steps_add_up(const struct player *p, struct side *s, uint64_t traps_before)
+{
+    uint64_t retired = 0, traps = exec_stats(s->exec)->traps - traps_before;
+    for (unsigned c = 0; c < SIDE_NR_CPUS; c++) {
+        side_switch(s, c);
+        retired += s->cpu->cpu.retired - p->st[c].retired;
+    }
+    cr_assert(eq(u64, retired + traps, s->steps - p->st[SIDE_NR_CPUS - 1].steps));
+}
+
 static void run_program(const struct player *p, uint64_t number)
 {
-    for (unsigned i = 0; i < p->nr; i++)
+    uint64_t traps[G_N_ELEMENTS(p->side)];
+    for (unsigned i = 0; i < p->nr; i++) {
         set_up(p, p->side[i]);
+        traps[i] = exec_stats(p->side[i]->exec)->traps;
+    }
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (unsigned i = 0; i < p->nr; i++) {
             play(p, p->side[i], number, round, round_steps(number, round));
@@ -299,6 +313,8 @@ static void run_program(const struct player *p, uint64_t number)
                 report(p, p->side[i], number, round);
         }
     }
+    for (unsigned i = 0; i < p->nr; i++)
+        expect_steps_add_up(p, p->side[i], traps[i]);
 }
 
 static void expect_same(const struct player *p, const struct side *s)
