@@ -249,12 +249,27 @@ static uint64_t round_steps(uint64_t number, unsigned round)
     return 1 + side_hash(number * ROUNDS + round) % 600;
 }
 
+// One by one, and each instruction translated anew: code that changed can't be missed.
+static void run_forgetful(struct side *s, uint64_t steps)
+{
+    uint64_t end = s->steps + steps;
+    do {
+        exec_clear(s->exec);
+        side_run_loop(s, 1, 1);
+    } while (s->steps < end && s->stop == EXEC_BUDGET);
+}
+
 static void play(const struct player *p, struct side *s, uint64_t number, unsigned round, uint64_t steps)
 {
     side_switch(s, round % SIDE_NR_CPUS);
     if (s->cpu->cpu.halted || side_hash(number ^ round) % 3 == 0)
         s->cpu->pending = 1;
-    side_run_loop(s, steps, s == p->side[0] ? 1 : steps);
+    if (s != p->side[0])
+        side_run_loop(s, steps, steps);
+    else if (number % 8 == 0)
+        run_forgetful(s, steps);
+    else
+        side_run_loop(s, steps, 1);
 }
 
 // From the beginning to `steps` into a round.
@@ -359,6 +374,37 @@ Test(exec, exits_to_a_failing_fetch)
         cr_assert(eq(u64, exec_stats(p.side[0]->exec)->traps, turn + 1));
     }
     player_free(&p);
+}
+
+// Bytes of code change by DMA. The unit that was made from them is made again, others are not.
+Test(exec, code_changes)
+{
+    static const struct {
+        int64_t at; // of two bytes, from the end of page 2
+        bool again;
+    } writes[] = {{-6, false}, {-5, true}, {-4, true}, {-2, true},
+                  {0, true},   {1, true},  {2, false}, {PAGE_SIZE, false}};
+    const uint64_t end = 2 * PAGE_SIZE;
+    for (unsigned i = 0; i < G_N_ELEMENTS(writes); i++) {
+        struct player p;
+        player_init(&p, true);
+        make_program(&p, 0);
+        struct side *s = p.side[p.nr - 1];
+        for (unsigned k = 0; k < SIDE_RAM_SIZE; k += 2)
+            store_le(p.ram + k, 2, BITS_NOTHING);
+        p.ram[end - 2] |= 3; // goes on in the next page
+        set_up(&p, s);
+        for (unsigned turn = 0; turn < 3; turn++) {
+            uint64_t before = exec_stats(s->exec)->units;
+            if (turn == 2)
+                mem_write_bytes(s->mem, SIDE_BASE + end + writes[i].at, &(uint8_t[2]){BITS_NOTHING}, 2);
+            s->cpu->cpu.pc = SIDE_BASE + end - 4;
+            side_run_loop(s, 2, 2);
+            bool made = exec_stats(s->exec)->units > before;
+            cr_expect(made == (turn == 0 || (turn == 2 && writes[i].again)), "write %u, turn %u", i, turn);
+        }
+        player_free(&p);
+    }
 }
 
 // More units than the cache starts with room for: all are found again.
