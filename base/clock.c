@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The queue of timers, and the arithmetic of counters.
 //
-// The queue keeps no order and no copy of a deadline: timers are few, and their owners' state is loaded
-// behind the clock's back. Whoever wants the earliest deadline gets it by looking at all of them.
+// The queue keeps no order and no copy of a deadline: timers are few, and their owners' state is
+// loaded behind the clock's back. Whoever wants the earliest deadline gets it by looking at all of
+// them.
 #include "base/clock.h"
 
 #include <assert.h>
@@ -84,9 +85,9 @@ static struct clock_entry *find_due(struct clock *clk)
     return due;
 }
 
-// Each timer fires at most once in a call, so that a guest which programs a period of zero can't hold us
-// here; what its handler arms in the past is due again at the next call. A handler may register and
-// unregister timers, hence the new look after each.
+// Each timer fires at most once in a call, so that a guest which programs a period of zero can't
+// hold us here; what its handler arms in the past is due again at the next call. A handler may
+// register and unregister timers, hence the new look after each.
 void clock_run_due(struct clock *clk)
 {
     struct clock_entry *e;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The log's mask and file, which are the only writable globals of the program, and warnings for the user.
+// The log's mask and file, which are the only writable globals of the program, and warnings for the
+// user.
 #include "base/log.h"
 
 #include <errno.h>

@@ -2,9 +2,10 @@
 // The door: all inputs from outside, the only reader of the host's clock, and the guest's entropy.
 //
 // Every input, whether it arrives now, waits for the end of a slice or was scheduled, goes through
-// hand_over() with the machine's instruction count at hand; and every input that is known ahead sits in one
-// queue, at whose first entry the machine ends its slice. So a recorder belongs in hand_over() and
-// door_epoch_ns(), and a replayer fills the queue and the epoch and ignores what arrives.
+// hand_over() with the machine's instruction count at hand; and every input that is known ahead
+// sits in one queue, at whose first entry the machine ends its slice. So a recorder belongs in
+// hand_over() and door_epoch_ns(), and a replayer fills the queue and the epoch and ignores what
+// arrives.
 #include "base/replay.h"
 
 #include <assert.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Everything that is derived from state tables: one walk over a table, and a small visitor for each use.
+// Everything that is derived from state tables: one walk over a table, and a small visitor for each
+// use.
 #include "base/state.h"
 
 #include <inttypes.h>
@@ -14,7 +15,8 @@ struct path {
     uint32_t index;
 };
 
-// Called for each field that is not a struct, with its place in the outermost struct. FALSE ends the walk.
+// Called for each field that is not a struct, with its place in the outermost struct. FALSE ends
+// the walk.
 typedef bool visitor(const struct state_field *f, size_t offset, const struct path *up,
                      void *opaque);
 
@@ -265,9 +267,9 @@ void state_dump(const struct state_field *fields, const void *obj, const char *i
 
 // --- Hash of bytes ---
 //
-// A 64x64 -> 128 bit product mixes 16 bytes at a time; long inputs run through four independent lanes, so
-// that products overlap. Both words are added beside the product: a word that happens to make a factor zero
-// does not hide its neighbour.
+// A 64x64 -> 128 bit product mixes 16 bytes at a time; long inputs run through four independent
+// lanes, so that products overlap. Both words are added beside the product: a word that happens to
+// make a factor zero does not hide its neighbour.
 
 #define LANES 4  // at once
 #define STEP  16 // bytes of one product

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The physical address map.
 //
-// Regions never overlap and are never removed, so a pointer to one stays right as long as the map lives.
-// Memory is laid out so that a page of the guest is a page of the host, even where a region starts or ends
-// inside a page: what is outside of the region stays zero and is reached by nobody.
+// Regions never overlap and are never removed, so a pointer to one stays right as long as the map
+// lives. Memory is laid out so that a page of the guest is a page of the host, even where a region
+// starts or ends inside a page: what is outside of the region stays zero and is reached by nobody.
 //
-// Contents are hashed by page. The hash of a zero page is stored as 0 and contributes nothing, so memory
-// that nobody wrote costs nothing, and contents alone decide. Each region keeps the sum of its pages'
-// contributions; a page is hashed again when it is dirty, and dirty pages are found through one byte for
-// each group of pages.
+// Contents are hashed by page. The hash of a zero page is stored as 0 and contributes nothing, so
+// memory that nobody wrote costs nothing, and contents alone decide. Each region keeps the sum of
+// its pages' contributions; a page is hashed again when it is dirty, and dirty pages are found
+// through one byte for each group of pages.
 #include "softmmu/mem.h"
 
 #include <assert.h>
@@ -131,7 +131,8 @@ static void tell_code_written(struct mem *mem, paddr_t addr, uint64_t len)
     }
 }
 
-// Host memory of a region: whole pages, congruent to the region's base, in huge pages when it is large.
+// Host memory of a region: whole pages, congruent to the region's base, in huge pages when it is
+// large.
 static bool allocate(struct region *x, GError **error)
 {
     struct mem_region *r = &x->pub;
@@ -485,7 +486,8 @@ static enum mem_status write_inside(struct mem *mem, struct mem_region *r, uint6
     return likely(io_write(r, offset, size, value)) ? MEM_OK : MEM_REJECTED;
 }
 
-// What will become of an access that goes by bytes since it leaves its region, as far as the map knows.
+// What will become of an access that goes by bytes since it leaves its region, as far as the map
+// knows.
 static enum mem_status check_bytes(struct mem *mem, paddr_t addr, unsigned size, enum access access)
 {
     for (unsigned i = 0; i < size; i++) {
@@ -679,7 +681,8 @@ static uint64_t contribution(uint64_t page, uint64_t hash)
     return hash ? hash_bytes(pair, sizeof(pair), 0) : 0;
 }
 
-// The pages that were hashed in this call and are to be protected; beyond PROTECT_EACH they are only counted.
+// The pages that were hashed in this call and are to be protected; beyond PROTECT_EACH they are
+// only counted.
 struct hashed {
     uint64_t count;
     const uint8_t *pages[PROTECT_EACH];

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 // test: timeout=900
 //
-// What holds for every class in hw/devices.def, on a bare bus, with no code for any one of them: its tables
-// describe all of its state and nothing else; reset is the power-on state; what was saved and loaded, into
-// another machine, goes on exactly like the original; and no accesses, no input and no damaged snapshot make
-// it assert or touch memory that is not its own.
+// What holds for every class in hw/devices.def, on a bare bus, with no code for any one of them:
+// its tables describe all of its state and nothing else; reset is the power-on state; what was
+// saved and loaded, into another machine, goes on exactly like the original; and no accesses, no
+// input and no damaged snapshot make it assert or touch memory that is not its own.
 //
-// A storm is a sequence of random accesses, times and inputs that depends on its seed and on what the device
-// answers alone. It leans to what devices care about: registers that answered, sparse offsets, values that
-// are small, have few bits set or point into RAM. STORM_SCALE in the environment multiplies the seeds tried,
-// STORM_SEED is the first of them, STORM_CLASS is the only class to try.
+// A storm is a sequence of random accesses, times and inputs that depends on its seed and on what
+// the device answers alone. It leans to what devices care about: registers that answered, sparse
+// offsets, values that are small, have few bits set or point into RAM. STORM_SCALE in the
+// environment multiplies the seeds tried, STORM_SEED is the first of them, STORM_CLASS is the only
+// class to try.
 #define _GNU_SOURCE // nftw
 #include <criterion/alloc.h>
 #include <criterion/criterion.h>
@@ -665,8 +666,9 @@ static void do_host(struct storm *s)
 
 // --- Storms on a virtio bus: a driver that sets its queues up, and fills them with anything ---
 //
-// It remembers nothing, so that a copied machine can be driven on: where a queue lies follows from its number,
-// and how far its ring is, is in RAM. Two layouts, since transports of before 1.0 place a queue by themselves.
+// It remembers nothing, so that a copied machine can be driven on: where a queue lies follows from
+// its number, and how far its ring is, is in RAM. Two layouts, since transports of before 1.0 place
+// a queue by themselves.
 
 enum {
     RING_NUM = 16,
@@ -751,7 +753,8 @@ static void virtio_header(struct storm *s, paddr_t at, uint32_t len)
     ram_write(s, at + 16, 8, some_value(s));
 }
 
-// A chain of n descriptors in the table, whose first `out` are for the device to read; it starts at `first`.
+// A chain of n descriptors in the table, whose first `out` are for the device to read; it starts at
+// `first`.
 static void virtio_chain(struct storm *s, paddr_t table, unsigned first, unsigned n, unsigned out)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -934,8 +937,8 @@ static uint32_t align_at(const struct state_field *fields, uint32_t base, uint32
     return align;
 }
 
-// [from, to) is not described: is it what the compiler leaves before a field that starts at `to`, or at the
-// end of a struct?
+// [from, to) is not described: is it what the compiler leaves before a field that starts at `to`,
+// or at the end of a struct?
 static bool is_padding(const struct device_class *cls, uint32_t from, uint32_t to)
 {
     bool at_end = to == cls->state_offset + cls->state_size;
@@ -1092,8 +1095,8 @@ static bool has_folder(const struct rig *rig)
     return false;
 }
 
-// What is loaded is what was saved, and the copy behaves like the original from then on: so nothing that
-// matters lives outside of the state.
+// What is loaded is what was saved, and the copy behaves like the original from then on: so nothing
+// that matters lives outside of the state.
 EACH_CLASS(save_and_load)
 {
     for (unsigned seed = first_seed(); seed < last_seed(8); seed++) {
@@ -1144,7 +1147,8 @@ EACH_CLASS(storms)
     }
 }
 
-// Changes about one in `odds` of the fields of saved state from *at on, to values that could be meant.
+// Changes about one in `odds` of the fields of saved state from *at on, to values that could be
+// meant.
 static void damage(struct storm *s, const struct state_field *fields, unsigned odds, uint8_t **at)
 {
     for (const struct state_field *f = fields; f->name; f++) {
@@ -1165,7 +1169,8 @@ static void damage(struct storm *s, const struct state_field *fields, unsigned o
     }
 }
 
-// A snapshot file may say anything. What it says may be refused; else the guest sees nonsense, no more.
+// A snapshot file may say anything. What it says may be refused; else the guest sees nonsense, no
+// more.
 EACH_CLASS(damaged_state)
 {
     for (unsigned seed = first_seed(); seed < last_seed(50); seed++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The physical map on its own: finding regions, accesses of all sizes and alignments to memory and to devices
-// of all declarations, block transfers, flags, listeners and the hash of contents.
+// The physical map on its own: finding regions, accesses of all sizes and alignments to memory and
+// to devices of all declarations, block transfers, flags, listeners and the hash of contents.
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdio.h>
@@ -297,8 +297,8 @@ Test(access, does_not_wrap_around_the_address_space)
 
 // --- Accesses to devices ---
 
-// A device that declares min..max is byte-addressable memory to those accesses that it can serve, and
-// others are refused before any part of them is done.
+// A device that declares min..max is byte-addressable memory to those accesses that it can serve,
+// and others are refused before any part of them is done.
 static void box_as_memory(unsigned min, unsigned max, bool widen, bool big_endian)
 {
     struct mem *mem = mem_new();
