@@ -132,7 +132,7 @@ struct riscv_state {
     uint64_t mcounteren, scounteren, mcountinhibit;
     uint64_t menvcfg, senvcfg, mseccfg;
     uint64_t stimecmp;
-    uint64_t mip_soft;         // SSIP, STIP, SEIP as software wrote them
+    uint64_t mip_soft;         // SSIP, STIP, SEIP as software wrote them, or an edge set SSIP
     uint64_t mip_lines;        // levels of the inputs, by bit of mip
     uint64_t mcycle, minstret; // value less cpu_retired, or the value itself while inhibited
     uint64_t pmpaddr[RISCV_NR_PMP];
@@ -263,7 +263,8 @@ struct riscv_cpu_config {
 };
 
 struct cpu *riscv_cpu_new(const struct riscv_cpu_config *cfg, GError **error);
-// irq_handler: opaque is the struct cpu, n the bit of mip (enum riscv_irq).
+// irq_handler: opaque is the struct cpu, n the bit of mip (enum riscv_irq). IRQ_SSI is an edge: raising it
+// sets mip.SSIP, which software clears; lowering it does nothing.
 void riscv_cpu_set_irq(void *opaque, unsigned n, bool level);
 // The time CSR reads what mtime() returns: ticks of the clock at time_hz plus an offset. Without
 // this call the offset is 0. riscv_cpu_time_changed must be called whenever the offset has changed.

@@ -52,7 +52,9 @@ void riscv_cpu_set_irq(void *opaque, unsigned n, bool level)
 {
     struct riscv_cpu *rv = riscv_cpu_of(opaque);
     assert(n < 64);
-    if (level)
+    if (n == IRQ_SSI) // the bit is software's to clear, so a level would not let it
+        rv->s.mip_soft |= level && riscv_has(rv, RV_EXT_S) ? BIT(n) : 0;
+    else if (level)
         rv->s.mip_lines |= BIT(n);
     else
         rv->s.mip_lines &= ~BIT(n);

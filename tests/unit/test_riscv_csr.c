@@ -280,6 +280,27 @@ Test(riscv_csr, seip_is_a_line_and_a_bit)
     rig_free(&r);
 }
 
+// What a device sets by an edge: software clears it, and a line that falls does not.
+Test(riscv_csr, ssip_is_set_by_an_edge)
+{
+    struct rig r = rig_new("rv64", 64);
+    riscv_cpu_set_irq(r.cpu, IRQ_SSI, true);
+    cr_assert_eq(csr_r(&r, MIP), BIT(IRQ_SSI));
+    riscv_cpu_set_irq(r.cpu, IRQ_SSI, false);
+    cr_assert_eq(csr_r(&r, MIP), BIT(IRQ_SSI));
+    rig_csr(&r, MIP, BIT(IRQ_SSI), CSR_RC);
+    cr_assert_eq(csr_r(&r, MIP), 0);
+    csr_w(&r, MIDELEG, BIT(IRQ_SSI));
+    riscv_cpu_set_irq(r.cpu, IRQ_SSI, true); // still high: sip's bit is the same
+    rig_csr(&r, SIP, BIT(IRQ_SSI), CSR_RC);
+    cr_assert_eq(csr_r(&r, MIP), 0);
+    rig_free(&r);
+    r = rig_new("sifive-e31", 32);
+    riscv_cpu_set_irq(r.cpu, IRQ_SSI, true); // there is no such bit
+    cr_assert_eq(csr_r(&r, MIP), 0);
+    rig_free(&r);
+}
+
 // ---- Counters and time ----
 
 Test(riscv_csr, cycles_are_instructions)
