@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// SiFive's CLINT: software and timer interrupts of up to 8 harts. SiFive FU540-C000 manual, chapter 9; the
-// registers are those of an ACLINT MSWI and an ACLINT MTIMER behind each other.
+// SiFive's CLINT: software and timer interrupts of up to 8 harts. SiFive FU540-C000 manual, chapter 9. And
+// the ACLINT (RISC-V Advanced Core Local Interruptor specification 1.0-rc4): its MSWI and its MTIMER behind
+// each other have the registers of a CLINT, and are one; its SSWI is a class of its own.
 //
 // mtime is guest time in ticks plus an offset, which writing mtime changes. Outputs: 2 * hart is the hart's
 // software interrupt, 2 * hart + 1 its timer interrupt, which is high while mtime >= mtimecmp.
+//
+// The SSWI's output `hart` is an edge: SSIP is the hart's own bit, which software clears there.
 #include "hw/clint.h"
 
 #include "base/bits.h"
@@ -15,6 +18,8 @@
 #define MTIMECMP 0x4000
 #define MTIME    0xbff8
 #define SIZE     0xc000
+
+#define SWI_SIZE 0x4000 // an MSWI or an SSWI
 
 struct clint_state {
     struct timer timer[MAX_HARTS]; // when the timer interrupt's level changes next
@@ -199,6 +204,39 @@ static void clint_fdt(struct device *dev, struct devtree *dt)
     devtree_end(dt);
 }
 
+// The node of an MSWI or an SSWI, whose interrupts are every step-th output.
+static void write_swi(struct devtree *dt, const struct device *dev, const char *name,
+                      const char *compatible, unsigned step)
+{
+    devtree_begin_at(dt, name, dev->base);
+    devtree_u32(dt, "#interrupt-cells", 0);
+    devtree_flag(dt, "interrupt-controller");
+    devtree_irqs_extended_every(dt, dev, 0, step);
+    devtree_reg(dt, dev->base, SWI_SIZE);
+    devtree_str(dt, "compatible", compatible);
+    devtree_end(dt);
+}
+
+// Two ranges: mtime, with what is left of 0x10000 bytes behind it, as in QEMU's tree; and mtimecmp.
+static void write_mtimer(struct devtree *dt, const struct device *dev)
+{
+    uint32_t base = (uint32_t)dev->base, high = (uint32_t)(dev->base >> 32);
+    const uint32_t reg[] = {
+        high, base + MTIME, 0, 0x10000 - MTIME, high, base + MTIMECMP, 0, MTIME - MTIMECMP,
+    };
+    devtree_begin_at(dt, "mtimer", dev->base + MTIMECMP);
+    devtree_irqs_extended_every(dt, dev, 1, 2);
+    devtree_cells(dt, "reg", reg, ARRAY_LEN(reg));
+    devtree_str(dt, "compatible", "riscv,aclint-mtimer");
+    devtree_end(dt);
+}
+
+void clint_write_aclint(struct device *clint, struct devtree *dt)
+{
+    write_mtimer(dt, clint);
+    write_swi(dt, clint, "mswi", "riscv,aclint-mswi", 2);
+}
+
 static const struct device_prop clint_props[] = {
     {"num-harts", PROP_U32, offsetof(struct clint, nr_harts), 1, "harts served, 1 to 8"},
     {"timebase-frequency", PROP_U32, offsetof(struct clint, hz), 10000000,
@@ -229,4 +267,69 @@ const struct device_class clint_class = {
     .loaded = clint_loaded,
     .free = clint_free,
     .fdt = clint_fdt,
+};
+
+// --- Supervisor software interrupts ---
+
+struct sswi {
+    struct device dev;
+    uint32_t nr_harts;
+};
+
+static bool sswi_read(void *dev, uint64_t offset, unsigned size, uint64_t *value)
+{
+    const struct sswi *s = dev;
+    (void)size;
+    if (offset / 4 >= s->nr_harts)
+        log_guest("sswi: read of unused offset 0x%x\n", (unsigned)offset);
+    *value = 0;
+    return true;
+}
+
+static bool sswi_write(void *dev, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct sswi *s = dev;
+    unsigned hart = (unsigned)(offset / 4);
+    (void)size;
+    if (hart >= s->nr_harts) {
+        log_guest("sswi: write of unused offset 0x%x\n", (unsigned)offset);
+    } else if (value & 1) {
+        device_irq(&s->dev, hart, true);
+        device_irq(&s->dev, hart, false);
+    }
+    return true;
+}
+
+static const struct mem_ops sswi_ops = {
+    .read = sswi_read,
+    .write = sswi_write,
+    .min_size = 4,
+    .max_size = 4,
+};
+
+static bool sswi_init(struct device *dev, GError **error)
+{
+    struct sswi *s = (struct sswi *)dev;
+    g_assert(s->nr_harts >= 1 && s->nr_harts <= MAX_HARTS);
+    return mem_add_io(dev->env->mem, dev->id, dev->base, SWI_SIZE, &sswi_ops, s, error);
+}
+
+static void sswi_fdt(struct device *dev, struct devtree *dt)
+{
+    write_swi(dt, dev, "sswi", "riscv,aclint-sswi", 1);
+}
+
+static const struct device_prop sswi_props[] = {
+    {"num-harts", PROP_U32, offsetof(struct sswi, nr_harts), 1, "harts served, 1 to 8"},
+    PROP_END,
+};
+
+const struct device_class aclint_sswi_class = {
+    .name = "riscv-aclint-sswi",
+    .desc = "RISC-V ACLINT's supervisor software interrupts",
+    .size = sizeof(struct sswi),
+    .props = sswi_props,
+    .state = device_no_state,
+    .init = sswi_init,
+    .fdt = sswi_fdt,
 };

@@ -171,13 +171,19 @@ void devtree_irqs(struct devtree *dt, const struct device *dev)
     g_array_free(cells, TRUE);
 }
 
-void devtree_irqs_extended(struct devtree *dt, const struct device *dev)
+void devtree_irqs_extended_every(struct devtree *dt, const struct device *dev, unsigned first,
+                                 unsigned step)
 {
     GArray *cells = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    for (unsigned i = 0; i < dev->nr_irqs; i++) {
+    for (unsigned i = first; i < dev->nr_irqs; i += step) {
         uint32_t pair[2] = {devtree_ref(dt, dev->irqs[i].opaque), dev->irqs[i].n};
         g_array_append_vals(cells, pair, 2);
     }
     devtree_cells(dt, "interrupts-extended", (uint32_t *)(void *)cells->data, cells->len);
     g_array_free(cells, TRUE);
+}
+
+void devtree_irqs_extended(struct devtree *dt, const struct device *dev)
+{
+    devtree_irqs_extended_every(dt, dev, 0, 1);
 }

@@ -42,5 +42,8 @@ void devtree_declare(struct devtree *dt, const void *thing);
 void devtree_irqs(struct devtree *dt, const struct device *dev);
 // "interrupts-extended" with all outputs, for interrupt controllers.
 void devtree_irqs_extended(struct devtree *dt, const struct device *dev);
+// The same with outputs first, first + step, first + 2 * step, ...
+void devtree_irqs_extended_every(struct devtree *dt, const struct device *dev, unsigned first,
+                                 unsigned step);
 
 #endif

@@ -62,6 +62,18 @@ struct device *riscv_boot_add_harts(struct machine *m, paddr_t clint_base, uint3
     return machine_init_device(m, clint, error) ? clint : NULL;
 }
 
+struct device *riscv_boot_add_sswi(struct machine *m, paddr_t base, GError **error)
+{
+    struct device *sswi =
+        machine_add_device(m, "riscv-aclint-sswi", "sswi", base, m->nr_cpus, error);
+    if (!sswi)
+        return NULL;
+    device_set_u64(sswi, "num-harts", m->nr_cpus);
+    for (unsigned i = 0; i < m->nr_cpus; i++)
+        device_connect(sswi, i, riscv_cpu_set_irq, m->cpus[i], IRQ_SSI);
+    return machine_init_device(m, sswi, error) ? sswi : NULL;
+}
+
 struct device *riscv_boot_add_plic(struct machine *m, paddr_t base, bool supervisor, GError **error)
 {
     unsigned contexts = supervisor ? 2 : 1;

@@ -11,6 +11,8 @@
 // clint_base, its interrupts connected.
 struct device *riscv_boot_add_harts(struct machine *m, paddr_t clint_base, uint32_t time_hz,
                                     paddr_t reset_pc, GError **error);
+// An ACLINT's supervisor software interrupts for the harts.
+struct device *riscv_boot_add_sswi(struct machine *m, paddr_t base, GError **error);
 // A PLIC, made but not initialised, for the harts: contexts M and, with `supervisor`, S of each.
 struct device *riscv_boot_add_plic(struct machine *m, paddr_t base, bool supervisor,
                                    GError **error);

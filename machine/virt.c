@@ -5,6 +5,7 @@
 // Flash: with unit 0 and `-bios none`, harts start in it. With firmware, the flash holds the next stage: in
 // unit 0, or in unit 1 if that alone has an image; a kernel is then offered through fw_cfg.
 #include "base/bits.h"
+#include "hw/clint.h"
 #include "hw/fw_cfg.h"
 #include "machine/board.h"
 #include "machine/fdt.h"
@@ -14,6 +15,7 @@
 #define TEST   0x100000
 #define RTC    0x101000
 #define CLINT  0x2000000
+#define SSWI   0x2f00000
 #define PLIC   0xc000000
 #define UART   0x10000000
 #define VIRTIO 0x10001000
@@ -36,6 +38,7 @@ enum { VIRTIO_IRQ = 1, UART_IRQ = 10, RTC_IRQ = 11 };
 
 enum role {
     ROLE_CLINT,
+    ROLE_SSWI, // NULL without aclint=on
     ROLE_PLIC,
     ROLE_TEST,
     ROLE_RTC,
@@ -59,11 +62,22 @@ static bool add_memory(struct machine *m, GError **error)
            mem_add_rom(m->mem, "mrom", MROM, MROM_SIZE, error);
 }
 
+// What an ACLINT has besides the registers of a CLINT.
+static bool add_sswi(struct machine *m, GError **error)
+{
+    if (!board_prop_bool(m->cfg, "aclint"))
+        return true;
+    m->dev_by_role[ROLE_SSWI] = riscv_boot_add_sswi(m, SSWI, error);
+    return m->dev_by_role[ROLE_SSWI];
+}
+
 static bool add_core(struct machine *m, GError **error)
 {
     struct device **role = m->dev_by_role;
     role[ROLE_CLINT] = riscv_boot_add_harts(m, CLINT, TIME_HZ, MROM, error);
-    role[ROLE_PLIC] = role[ROLE_CLINT] ? riscv_boot_add_plic(m, PLIC, true, error) : NULL;
+    if (!role[ROLE_CLINT] || !add_sswi(m, error))
+        return false;
+    role[ROLE_PLIC] = riscv_boot_add_plic(m, PLIC, true, error);
     if (!role[ROLE_PLIC])
         return false;
     device_set_u64(role[ROLE_PLIC], "num-sources", NR_SOURCES);
@@ -132,11 +146,6 @@ static bool check_props(const struct machine_config *cfg, GError **error)
         return false;
     if (board_prop_bool(cfg, "acpi"))
         warn_user("-machine virt,acpi=on: there are no ACPI tables, only the device tree");
-    if (board_prop_bool(cfg, "aclint")) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
-                    "-machine virt,aclint=on: not implemented, leave it out for a CLINT");
-        return false;
-    }
     return true;
 }
 
@@ -184,6 +193,17 @@ static void write_syscon(struct devtree *dt, struct device *test, const char *na
     devtree_end(dt);
 }
 
+static void write_interruptors(struct machine *m, struct devtree *dt)
+{
+    struct device **role = m->dev_by_role;
+    if (role[ROLE_SSWI]) {
+        write_device(dt, role[ROLE_SSWI]);
+        clint_write_aclint(role[ROLE_CLINT], dt);
+    } else {
+        write_device(dt, role[ROLE_CLINT]);
+    }
+}
+
 static void write_soc(struct machine *m, struct devtree *dt)
 {
     struct device **role = m->dev_by_role;
@@ -198,7 +218,7 @@ static void write_soc(struct machine *m, struct devtree *dt)
     for (unsigned i = 0; i < NR_VIRTIO; i++)
         write_device(dt, role[ROLE_VIRTIO + i]);
     write_device(dt, role[ROLE_PLIC]);
-    write_device(dt, role[ROLE_CLINT]);
+    write_interruptors(m, dt);
     devtree_end(dt);
 }
 
@@ -239,7 +259,7 @@ static bool virt_load(struct machine *m, GError **error)
 }
 
 static const struct device_prop virt_props[] = {
-    {"aclint", PROP_BOOL, 0, false, "off only: the timer and software interrupts are a CLINT's"},
+    {"aclint", PROP_BOOL, 0, false, "an ACLINT in place of the CLINT"},
     {"acpi", PROP_BOOL, 0, false, "accepted; there are no ACPI tables"},
     PROP_END,
 };

@@ -148,20 +148,25 @@ static void expect_node(const void *fdt, const char *name, const char *compatibl
                  fdt_get_phandle(fdt, path(fdt, "/soc/plic@c000000")));
 }
 
-// interrupts-extended of `name`: for each hart its interrupt controller with a, then with b.
-static void expect_harts(const void *fdt, const char *name, unsigned harts, unsigned a, unsigned b)
+// interrupts-extended of `name`: for each hart its interrupt controller with each of the n inputs.
+static void expect_inputs(const void *fdt, const char *name, unsigned harts, const unsigned *inputs,
+                          unsigned n)
 {
     int node = path(fdt, name), len;
     cr_assert(fdt_getprop(fdt, node, "interrupts-extended", &len));
-    cr_expect_eq((unsigned)len, harts * 16);
-    for (unsigned i = 0; i < harts; i++) {
-        g_autofree char *intc = g_strdup_printf("/cpus/cpu@%u/interrupt-controller", i);
+    cr_expect_eq((unsigned)len, harts * n * 8, "%s", name);
+    for (unsigned i = 0; i < harts * n; i++) {
+        g_autofree char *intc = g_strdup_printf("/cpus/cpu@%u/interrupt-controller", i / n);
         uint32_t phandle = fdt_get_phandle(fdt, path(fdt, intc));
-        cr_expect_eq(prop_cell(fdt, node, "interrupts-extended", 4 * i), phandle);
-        cr_expect_eq(prop_cell(fdt, node, "interrupts-extended", 4 * i + 1), a);
-        cr_expect_eq(prop_cell(fdt, node, "interrupts-extended", 4 * i + 2), phandle);
-        cr_expect_eq(prop_cell(fdt, node, "interrupts-extended", 4 * i + 3), b);
+        cr_expect_eq(prop_cell(fdt, node, "interrupts-extended", 2 * i), phandle);
+        cr_expect_eq(prop_cell(fdt, node, "interrupts-extended", 2 * i + 1), inputs[i % n]);
     }
+}
+
+// The same with two inputs, a and b.
+static void expect_harts(const void *fdt, const char *name, unsigned harts, unsigned a, unsigned b)
+{
+    expect_inputs(fdt, name, harts, (const unsigned[]){a, b}, 2);
 }
 
 static void check_virt_tree(unsigned bits, unsigned harts)
@@ -226,6 +231,45 @@ Test(boards, virt_tree_32)
 Test(boards, virt_tree_32_smp)
 {
     check_virt_tree(32, 8);
+}
+
+static void expect_swi(const void *fdt, const char *name, const char *compatible, uint64_t base,
+                       unsigned harts, unsigned input)
+{
+    int len;
+    expect_node(fdt, name, compatible, base, 0x4000, 0);
+    expect_inputs(fdt, name, harts, &input, 1);
+    cr_expect_eq(prop_cell(fdt, path(fdt, name), "#interrupt-cells", 0), 0);
+    cr_expect(fdt_getprop(fdt, path(fdt, name), "interrupt-controller", &len) && len == 0);
+}
+
+static void check_aclint_tree(unsigned bits, unsigned harts)
+{
+    static const char *const timer = "/soc/mtimer@2004000";
+    struct setup s;
+    set_up(&s, "virt", bits);
+    s.cfg.smp = harts;
+    g_hash_table_insert(s.cfg.board_props, (void *)"aclint", (void *)"on");
+    struct machine *m = start(&s);
+    const void *fdt = m->fdt;
+    cr_expect_lt(fdt_path_offset(fdt, "/soc/clint@2000000"), 0);
+    expect_swi(fdt, "/soc/mswi@2000000", "riscv,aclint-mswi", 0x2000000, harts, 3);
+    expect_swi(fdt, "/soc/sswi@2f00000", "riscv,aclint-sswi", 0x2f00000, harts, 1);
+    expect_node(fdt, timer, "riscv,aclint-mtimer", 0x200bff8, 0x4008, 0);
+    expect_inputs(fdt, timer, harts, (const unsigned[]){7}, 1);
+    cr_expect_eq(prop_cell(fdt, path(fdt, timer), "reg", 4), 0);
+    cr_expect_eq(prop_cell(fdt, path(fdt, timer), "reg", 5), 0x2004000);
+    cr_expect_eq(prop_cell(fdt, path(fdt, timer), "reg", 6), 0);
+    cr_expect_eq(prop_cell(fdt, path(fdt, timer), "reg", 7), 0x7ff8);
+    machine_free(m);
+    tear_down(&s);
+}
+
+Test(boards, virt_aclint_tree)
+{
+    check_aclint_tree(64, 1);
+    check_aclint_tree(64, 2);
+    check_aclint_tree(32, 8);
 }
 
 // Linux numbers disks in the order of nodes: the slot that is filled first must come first.
@@ -343,6 +387,43 @@ Test(boards, entry_registers_64)
 Test(boards, entry_registers_32)
 {
     check_entry(32);
+}
+
+// Hart 0 sends hart 1 a supervisor software interrupt. That ends the run with mip before and after clearing it.
+static const uint32_t send_ssip[] = {
+    0xf14022f3, // csrr t0, mhartid
+    0x02f00337, // lui t1, 0x2f00
+    0x00100393, // li t2, 1
+    0x00029663, // bnez t0, 1f
+    0x00732223, // sw t2, 4(t1)
+    0x0000006f, // j .
+    0x34402573, // 1: csrr a0, mip
+    0xfe050ee3, // beqz a0, 1b
+    0x34417073, // csrci mip, 2
+    0x344025f3, // csrr a1, mip
+    0x00451513, // slli a0, a0, 4
+    0x00b56533, // or a0, a0, a1
+    0x01051513, // slli a0, a0, 16
+    0x00003e37, // lui t3, 3
+    0x333e0e13, // addi t3, t3, 0x333
+    0x01c56533, // or a0, a0, t3
+    0x001002b7, // lui t0, 0x100
+    0x00a2a023, // sw a0, 0(t0)
+    0x0000006f, // j .
+};
+
+Test(boards, aclint_interrupts_the_supervisor)
+{
+    struct setup s;
+    set_up(&s, "virt", 64);
+    s.cfg.smp = 2;
+    g_hash_table_insert(s.cfg.board_props, (void *)"aclint", (void *)"on");
+    set_bios(&s, send_ssip, sizeof(send_ssip));
+    struct machine *m = start(&s);
+    cr_assert_eq(machine_run(m, 1000000), STOP_SHUTDOWN);
+    cr_expect_eq(m->exit_code, 0x20);
+    machine_free(m);
+    tear_down(&s);
 }
 
 // The address of the firmware's next stage, in the information that a2 points to.
@@ -805,10 +886,6 @@ Test(boards, unknown_properties_are_refused)
     set_up(&s, "virt", 64);
     g_hash_table_insert(s.cfg.board_props, (void *)"turbo", (void *)"on");
     expect_refused(&s, "no property 'turbo'");
-    tear_down(&s);
-    set_up(&s, "virt", 64);
-    g_hash_table_insert(s.cfg.board_props, (void *)"aclint", (void *)"on");
-    expect_refused(&s, "aclint=on");
     tear_down(&s);
     set_up(&s, "sifive_e", 32);
     g_hash_table_insert(s.cfg.board_props, (void *)"revb", (void *)"maybe");
