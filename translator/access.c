@@ -98,7 +98,7 @@ static bool slow_store(struct cpu *cpu, const struct tlb_entry *e, vaddr_t addr,
     uint64_t offset = host - r->host;
     if (r->kind != MEM_RAM)
         return device_access(cpu, addr, r->base + offset, size, true, false, &value);
-    bool hits_code = r->page_flags[offset >> PAGE_BITS] & PAGE_CODE &&
+    bool hits_code = r->page_flags[mem_page_index(r, offset)] & PAGE_CODE &&
                      units_any(cpu->exec->units, r->base + offset, size);
     if (hits_code && !run_alone(cpu))
         return false;
@@ -197,7 +197,7 @@ uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned ch
         uint8_t *host = (uint8_t *)e->host;
         struct mem_region *r = mem_find_host(cpu->mem, host);
         uint64_t offset = host - r->host;
-        if (r->kind == MEM_RAM && !(r->page_flags[offset >> PAGE_BITS] & PAGE_CODE)) {
+        if (r->kind == MEM_RAM && !(r->page_flags[mem_page_index(r, offset)] & PAGE_CODE)) {
             mem_note_write(cpu->mem, r, offset, 1);
             tlb_unslow(tlb_entry_of(&cpu->tlb, regime, addr), r);
         }
