@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Reads the text form of IR that ir_text.c writes, for tests.
 //
-// What the text leaves out follows from it: numbers of exits and calls, the `at` of exits (each its own
-// instruction), the bounds of the unit, and where a NOP was. Nothing but the form is checked here, so that
-// the verifier can be given units that break its rules.
+// What the text leaves out follows from it: numbers of exits and calls, the `at` of exits (each its
+// own instruction), the bounds of the unit, and where a NOP was. Nothing but the form is checked
+// here, so that the verifier can be given units that break its rules.
 #include "base/log.h"
 #include "translator/ir.h"
 
@@ -169,12 +169,22 @@ static void aux(struct parser *s)
     switch (in->op) {
     case IR_SETC:
     case IR_SEL:
-    case IR_BR: in->aux = one_of(s, ir_cond_name, IR_NR_CONDS, "no such condition"); break;
-    case IR_FCMP: in->aux = one_of(s, fconds, IR_NR_FCONDS, "no such condition"); break;
+    case IR_BR:
+        in->aux = one_of(s, ir_cond_name, IR_NR_CONDS, "no such condition");
+        break;
+    case IR_FCMP:
+        in->aux = one_of(s, fconds, IR_NR_FCONDS, "no such condition");
+        break;
     case IR_LD:
-    case IR_ST: in->aux = memop(s); break;
-    case IR_CHK: in->aux = check_flags(s); break;
-    case IR_CALL: call(s); break;
+    case IR_ST:
+        in->aux = memop(s);
+        break;
+    case IR_CHK:
+        in->aux = check_flags(s);
+        break;
+    case IR_CALL:
+        call(s);
+        break;
     case IR_GET:
         in->x = variable(s);
         in->aux = eat(s, ", carried") ? GET_CARRIED : 0;
@@ -190,8 +200,11 @@ static void aux(struct parser *s)
     case IR_FTOI:
     case IR_FROUND:
     case IR_JMP:
-    case IR_LEAVE: in->aux = number(s); break;
-    default: break;
+    case IR_LEAVE:
+        in->aux = number(s);
+        break;
+    default:
+        break;
     }
 }
 
@@ -252,14 +265,19 @@ static void tail(struct parser *s, unsigned at)
         in->x = number(s);
         break;
     case IR_CONST:
-    case IR_RAISE: in->imm = number(s); break;
+    case IR_RAISE:
+        in->imm = number(s);
+        break;
     case IR_LD:
-    case IR_ST: in->imm = signed_number(s); break;
+    case IR_ST:
+        in->imm = signed_number(s);
+        break;
     case IR_CHK:
         in->imm = signed_number(s);
         in->x = number(s);
         break;
-    default: break;
+    default:
+        break;
     }
     if (flags & OPF_FLOAT) {
         expect(s, ", rm", "the rounding mode is missing");

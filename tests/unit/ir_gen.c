@@ -34,63 +34,106 @@ static uint64_t integer(struct gen *g)
 {
     uint64_t v = gen_random(g);
     switch (gen_below(g, 8)) {
-    case 0: return gen_below(g, 3) - UINT64_C(1);
-    case 1: return BIT(v % 64);
-    case 2: return BIT(v % 64) - 1;
-    case 3: return -BIT(v % 64);
-    case 4: return BIT(31) - 2 + v % 4;
-    case 5: return (uint64_t)bits_sext(v, 1 + (v >> 56) % 32);
-    case 6: return v >> v % 64;
-    default: return v;
+    case 0:
+        return gen_below(g, 3) - UINT64_C(1);
+    case 1:
+        return BIT(v % 64);
+    case 2:
+        return BIT(v % 64) - 1;
+    case 3:
+        return -BIT(v % 64);
+    case 4:
+        return BIT(31) - 2 + v % 4;
+    case 5:
+        return (uint64_t)bits_sext(v, 1 + (v >> 56) % 32);
+    case 6:
+        return v >> v % 64;
+    default:
+        return v;
     }
 }
 
 static uint64_t f64_bits(struct gen *g)
 {
     static const uint64_t special[] = {
-        0, 0x3ff0000000000000, 0x3fe0000000000000, 0x3ff8000000000000, 0x4000000000000000,
-        1, 0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff, 0x7ff0000000000000,
-        0x7ff8000000000000, 0x7ff0000000000001, 0x7ff8000000001234, 0x41dfffffffc00000,
-        0x41e0000000000000, 0x41efffffffe00000, 0x43e0000000000000, 0x43dfffffffffffff,
-        0x43f0000000000000, 0x43efffffffffffff, 0x4330000000000001, 0x36a0000000000000,
-        0x380fffffe0000000, 0x47efffffe0000000, 0x47efffffefffffff, 0x47effffff0000000,
-        0x40045af1d78b58c4, 0x3fefffffffffffff,
+        0,
+        0x3ff0000000000000,
+        0x3fe0000000000000,
+        0x3ff8000000000000,
+        0x4000000000000000,
+        1,
+        0x000fffffffffffff,
+        0x0010000000000000,
+        0x7fefffffffffffff,
+        0x7ff0000000000000,
+        0x7ff8000000000000,
+        0x7ff0000000000001,
+        0x7ff8000000001234,
+        0x41dfffffffc00000,
+        0x41e0000000000000,
+        0x41efffffffe00000,
+        0x43e0000000000000,
+        0x43dfffffffffffff,
+        0x43f0000000000000,
+        0x43efffffffffffff,
+        0x4330000000000001,
+        0x36a0000000000000,
+        0x380fffffe0000000,
+        0x47efffffe0000000,
+        0x47efffffefffffff,
+        0x47effffff0000000,
+        0x40045af1d78b58c4,
+        0x3fefffffffffffff,
     };
     uint64_t v = gen_random(g), sign = v & BIT(63);
     switch (gen_below(g, 6)) {
     case 0:
-    case 1: return special[v % G_N_ELEMENTS(special)] | sign;
-    case 2: return v; // any
-    case 3: return sign | (UINT64_C(1023) + v % 128 - 64) << 52 | (v & MASK(51, 40)); // few digits
-    case 4: return sign | (UINT64_C(1023) + v % 4) << 52 | (v & MASK(51, 0));
-    default: return MASK(63, 32) | (uint32_t)v; // a boxed single
+    case 1:
+        return special[v % G_N_ELEMENTS(special)] | sign;
+    case 2:
+        return v; // any
+    case 3:
+        return sign | (UINT64_C(1023) + v % 128 - 64) << 52 | (v & MASK(51, 40)); // few digits
+    case 4:
+        return sign | (UINT64_C(1023) + v % 4) << 52 | (v & MASK(51, 0));
+    default:
+        return MASK(63, 32) | (uint32_t)v; // a boxed single
     }
 }
 
 static uint64_t f32_bits(struct gen *g)
 {
     static const uint32_t special[] = {
-        0, 0x3f800000, 0x3f000000, 0x3fc00000, 0x40000000, 1, 0x007fffff, 0x00800000, 0x7f7fffff,
-        0x7f800000, 0x7fc00000, 0x7f800001, 0x7fc01234, 0x4effffff, 0x4f000000, 0x4f7fffff, 0x4f800000,
-        0x5effffff, 0x5f000000, 0x5f800000, 0x4b000001, 0x3f7fffff,
+        0,          0x3f800000, 0x3f000000, 0x3fc00000, 0x40000000, 1,
+        0x007fffff, 0x00800000, 0x7f7fffff, 0x7f800000, 0x7fc00000, 0x7f800001,
+        0x7fc01234, 0x4effffff, 0x4f000000, 0x4f7fffff, 0x4f800000, 0x5effffff,
+        0x5f000000, 0x5f800000, 0x4b000001, 0x3f7fffff,
     };
     uint32_t v = gen_random(g), sign = v & BIT(31);
     switch (gen_below(g, 5)) {
     case 0:
-    case 1: return special[v % G_N_ELEMENTS(special)] | sign;
-    case 2: return v;
-    case 3: return sign | (127 + v % 64 - 32) << 23 | (v & MASK(22, 16));
-    default: return sign | (127 + v % 4) << 23 | (v & MASK(22, 0));
+    case 1:
+        return special[v % G_N_ELEMENTS(special)] | sign;
+    case 2:
+        return v;
+    case 3:
+        return sign | (127 + v % 64 - 32) << 23 | (v & MASK(22, 16));
+    default:
+        return sign | (127 + v % 4) << 23 | (v & MASK(22, 0));
     }
 }
 
 uint64_t gen_bits(struct gen *g, enum ir_type type)
 {
     switch (type) {
-    case IR_F32: return f32_bits(g);
-    case IR_F64: return f64_bits(g);
-    case IR_I32: return (uint32_t)integer(g);
-    default: return integer(g);
+    case IR_F32:
+        return f32_bits(g);
+    case IR_F64:
+        return f64_bits(g);
+    case IR_I32:
+        return (uint32_t)integer(g);
+    default:
+        return integer(g);
     }
 }
 
@@ -124,7 +167,10 @@ static unsigned target(struct gen *g, enum ir_type type)
 {
     static const struct {
         uint8_t first, nr;
-    } few[IR_NR_TYPES] = {[IR_I32] = {SIDE_W, 3}, [IR_I64] = {SIDE_L, 3}, [IR_F32] = {SIDE_S, 3}, [IR_F64] = {SIDE_D, 5}};
+    } few[IR_NR_TYPES] = {[IR_I32] = {SIDE_W, 3},
+                          [IR_I64] = {SIDE_L, 3},
+                          [IR_F32] = {SIDE_S, 3},
+                          [IR_F64] = {SIDE_D, 5}};
     return g->few ? few[type].first + gen_below(g, few[type].nr) : variable(g, type);
 }
 
@@ -169,22 +215,32 @@ static enum ir_type any_type(struct gen *g)
 
 bool gen_knows(enum ir_opcode op)
 {
-    return (op >= IR_ADD && op <= IR_SEL) || (op >= IR_BITCAST && op <= IR_FROUND && op != IR_FCANON);
+    return (op >= IR_ADD && op <= IR_SEL) ||
+           (op >= IR_BITCAST && op <= IR_FROUND && op != IR_FCANON);
 }
 
 static enum ir_type type_for(struct gen *g, char c, enum ir_type same, enum ir_type same_j)
 {
     switch (c) {
     case 'i':
-    case 'f': return same;
-    case 'J': return same_j;
-    case 'I': return any_integer(g);
-    case 'F': return any_float(g);
-    case 'w': return IR_I32;
-    case 'd': return IR_I64;
-    case 's': return IR_F32;
-    case 'D': return IR_F64;
-    default: return any_type(g);
+    case 'f':
+        return same;
+    case 'J':
+        return same_j;
+    case 'I':
+        return any_integer(g);
+    case 'F':
+        return any_float(g);
+    case 'w':
+        return IR_I32;
+    case 'd':
+        return IR_I64;
+    case 's':
+        return IR_F32;
+    case 'D':
+        return IR_F64;
+    default:
+        return any_type(g);
     }
 }
 
@@ -211,15 +267,22 @@ static unsigned any_aux(struct gen *g, enum ir_opcode op)
 {
     switch (op) {
     case IR_SETC:
-    case IR_SEL: return gen_below(g, IR_NR_CONDS);
+    case IR_SEL:
+        return gen_below(g, IR_NR_CONDS);
     case IR_SEXT:
-    case IR_ZEXT: return 8u << gen_below(g, 3);
-    case IR_FCMP: return gen_below(g, IR_NR_FCONDS);
-    case IR_FMA: return gen_below(g, 4);
+    case IR_ZEXT:
+        return 8u << gen_below(g, 3);
+    case IR_FCMP:
+        return gen_below(g, IR_NR_FCONDS);
+    case IR_FMA:
+        return gen_below(g, 4);
     case IR_ITOF:
-    case IR_FTOI: return gen_chance(g, 2) ? IR_UNSIGNED : 0;
-    case IR_FROUND: return gen_chance(g, 2) ? IR_INEXACT : 0;
-    default: return 0;
+    case IR_FTOI:
+        return gen_chance(g, 2) ? IR_UNSIGNED : 0;
+    case IR_FROUND:
+        return gen_chance(g, 2) ? IR_INEXACT : 0;
+    default:
+        return 0;
     }
 }
 
@@ -472,9 +535,14 @@ void gen_body(struct gen *g, unsigned ops)
         gen_op(g, GEN_FAULT);
     switch (gen_below(g, 8)) {
     case 0:
-    case 1: store_op(g); break;
-    case 2: call_op(g, true); break;
-    default: break;
+    case 1:
+        store_op(g);
+        break;
+    case 2:
+        call_op(g, true);
+        break;
+    default:
+        break;
     }
     sets(g);
 }
@@ -561,20 +629,29 @@ static uint64_t good_address(struct gen *g)
     if (gen_chance(g, 12))
         in_page = PAGE_SIZE - 8 + gen_below(g, 16);
     switch (how) {
-    case 0: return SIDE_BASE + SIDE_RO * PAGE_SIZE + in_page;
-    case 1: return SIDE_BASE + SIDE_HOLE * PAGE_SIZE + in_page;
-    case 2: return SIDE_BASE + SIDE_VARYING * PAGE_SIZE + in_page;
-    case 3: return SIDE_ROM + in_page;
-    case 4: return SIDE_NOTHING + in_page;
-    case 5: return SIDE_IO + in_page;
-    case 6: return gen_below(g, 64) - 32; // around zero
-    case 7: return gen_random(g);
+    case 0:
+        return SIDE_BASE + SIDE_RO * PAGE_SIZE + in_page;
+    case 1:
+        return SIDE_BASE + SIDE_HOLE * PAGE_SIZE + in_page;
+    case 2:
+        return SIDE_BASE + SIDE_VARYING * PAGE_SIZE + in_page;
+    case 3:
+        return SIDE_ROM + in_page;
+    case 4:
+        return SIDE_NOTHING + in_page;
+    case 5:
+        return SIDE_IO + in_page;
+    case 6:
+        return gen_below(g, 64) - 32; // around zero
+    case 7:
+        return gen_random(g);
     case 8:
     case 9:
         if (g->wide)
             return SIDE_ALIAS + page * PAGE_SIZE + in_page;
         // fall through
-    default: return SIDE_BASE + page * PAGE_SIZE + in_page;
+    default:
+        return SIDE_BASE + page * PAGE_SIZE + in_page;
     }
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Random IR: well-formed units that do nothing undefined, so that all hosts must agree on them.
 //
-// The same seed gives the same unit, and a unit of fewer guest instructions is the beginning of a longer one, up
-// to its end.
+// The same seed gives the same unit, and a unit of fewer guest instructions is the beginning of a
+// longer one, up to its end.
 #ifndef TESTS_UNIT_IR_GEN_H
 #define TESTS_UNIT_IR_GEN_H
 
@@ -12,8 +12,8 @@ struct gen {
     struct ir *ir;
     uint64_t seed;
     bool wide;
-    bool calm;  // hardly anything faults or branches away
-    bool few;   // sets few variables only, so that a loop can carry them in registers
+    bool calm; // hardly anything faults or branches away
+    bool few;  // sets few variables only, so that a loop can carry them in registers
     unsigned nr[IR_NR_TYPES];
     ir_ref pool[IR_NR_TYPES][IR_MAX_INSNS]; // values made so far, by type
     bool raw[IR_MAX_INSNS];                 // a float whose bits are undefined if it is a NaN
@@ -34,15 +34,17 @@ ir_ref gen_clean(struct gen *g, enum ir_type type);
 // One operation on any operands.
 enum gen_allow { GEN_FAULT = 1, GEN_EFFECT = 2 };
 void gen_op(struct gen *g, unsigned allow);
-// Those with a signature of their own in IR_OPS, on given operands: aux and rounding mode are random.
+// Those with a signature of their own in IR_OPS, on given operands: aux and rounding mode are
+// random.
 ir_ref gen_apply(struct gen *g, enum ir_opcode op, enum ir_type type, const ir_ref arg[4]);
 // Whether gen_apply knows the operation. (FCANON comes by itself where the bits of a float matter.)
 bool gen_knows(enum ir_opcode op);
-// The types that the signature asks for, at random where it leaves a choice. Returns that of the result.
+// The types that the signature asks for, at random where it leaves a choice. Returns that of the
+// result.
 enum ir_type gen_types(struct gen *g, enum ir_opcode op, enum ir_type arg[4]);
 
-// What a guest instruction does, between its INSN and its end. It can be started again: no more than one thing in
-// it has an effect, and nothing behind that may leave.
+// What a guest instruction does, between its INSN and its end. It can be started again: no more
+// than one thing in it has an effect, and nothing behind that may leave.
 void gen_body(struct gen *g, unsigned ops);
 // A whole unit of so many guest instructions, fewer if it gets too long.
 void gen_unit(struct gen *g, unsigned insns);

@@ -90,8 +90,8 @@ static void map(const struct cpu *cpu, vaddr_t addr, unsigned regime, struct tlb
     }
 }
 
-static bool walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access, unsigned regime,
-                 struct tlb_fill *fill)
+static bool walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access,
+                 unsigned regime, struct tlb_fill *fill)
 {
     (void)size;
     map(cpu, addr, regime, fill);
@@ -161,17 +161,18 @@ static const struct guest guest_without_code = {
 static void clobber(void)
 {
 #ifdef __x86_64__
-    __asm__ volatile("mov $-0x21524111, %%rax\n mov %%rax, %%rcx\n mov %%rax, %%rdx\n mov %%rax, %%rsi\n"
-                     "mov %%rax, %%rdi\n mov %%rax, %%r8\n mov %%rax, %%r9\n mov %%rax, %%r10\n"
-                     "mov %%rax, %%r11\n pcmpeqd %%xmm0, %%xmm0\n movaps %%xmm0, %%xmm1\n"
-                     "movaps %%xmm0, %%xmm2\n movaps %%xmm0, %%xmm3\n movaps %%xmm0, %%xmm4\n"
-                     "movaps %%xmm0, %%xmm5\n movaps %%xmm0, %%xmm6\n movaps %%xmm0, %%xmm7\n"
-                     "movaps %%xmm0, %%xmm8\n movaps %%xmm0, %%xmm9\n movaps %%xmm0, %%xmm10\n"
-                     "movaps %%xmm0, %%xmm11\n movaps %%xmm0, %%xmm12\n movaps %%xmm0, %%xmm13\n"
-                     "movaps %%xmm0, %%xmm14\n movaps %%xmm0, %%xmm15\n" ::
-                         : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1",
-                           "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-                           "xmm12", "xmm13", "xmm14", "xmm15", "cc", "memory");
+    __asm__ volatile(
+        "mov $-0x21524111, %%rax\n mov %%rax, %%rcx\n mov %%rax, %%rdx\n mov %%rax, %%rsi\n"
+        "mov %%rax, %%rdi\n mov %%rax, %%r8\n mov %%rax, %%r9\n mov %%rax, %%r10\n"
+        "mov %%rax, %%r11\n pcmpeqd %%xmm0, %%xmm0\n movaps %%xmm0, %%xmm1\n"
+        "movaps %%xmm0, %%xmm2\n movaps %%xmm0, %%xmm3\n movaps %%xmm0, %%xmm4\n"
+        "movaps %%xmm0, %%xmm5\n movaps %%xmm0, %%xmm6\n movaps %%xmm0, %%xmm7\n"
+        "movaps %%xmm0, %%xmm8\n movaps %%xmm0, %%xmm9\n movaps %%xmm0, %%xmm10\n"
+        "movaps %%xmm0, %%xmm11\n movaps %%xmm0, %%xmm12\n movaps %%xmm0, %%xmm13\n"
+        "movaps %%xmm0, %%xmm14\n movaps %%xmm0, %%xmm15\n" ::
+            : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "xmm0", "xmm1", "xmm2",
+              "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+              "xmm13", "xmm14", "xmm15", "cc", "memory");
 #endif
 }
 
@@ -317,33 +318,34 @@ const unsigned side_nr_calls = G_N_ELEMENTS(side_calls);
 
 // --- Variables ---
 
-#define REG(i) offsetof(struct side_cpu, cpu.reg[i])
+#define REG(i)    offsetof(struct side_cpu, cpu.reg[i])
 #define NARROW(i) offsetof(struct side_cpu, narrow[i])
-#define FAR(i) offsetof(struct side_cpu, far[i])
+#define FAR(i)    offsetof(struct side_cpu, far[i])
 
-// Homes of narrow variables of a 32-bit CPU are 8 bytes apart too, as a guest of both widths has them.
-#define VARS(XT)                                                                                   \
-    {                                                                                              \
-        {"x0", XT, REG(0)}, {"x1", XT, REG(1)}, {"x2", XT, REG(2)}, {"x3", XT, REG(3)},            \
-        {"x4", XT, REG(4)}, {"x5", XT, REG(5)}, {"x6", XT, REG(6)}, {"x7", XT, REG(7)},            \
-        {"x8", XT, REG(8)}, {"x9", XT, REG(9)}, {"x10", XT, REG(10)}, {"x11", XT, REG(11)},        \
-        {"x12", XT, REG(12)}, {"x13", XT, REG(13)}, {"x14", XT, REG(14)}, {"x15", XT, REG(15)},    \
-        {"x16", XT, REG(16)}, {"x17", XT, REG(17)}, {"x18", XT, REG(18)}, {"x19", XT, REG(19)},    \
-        {"a0", XT, REG(20)}, {"a1", XT, REG(21)}, {"a2", XT, REG(22)}, {"a3", XT, REG(23)},        \
-        {"a4", XT, REG(24)}, {"a5", XT, REG(25)}, {"l0", IR_I64, REG(26)},                         \
-        {"l1", IR_I64, REG(27)}, {"l2", IR_I64, REG(28)}, {"w0", IR_I32, NARROW(0)},               \
-        {"w1", IR_I32, NARROW(1)}, {"w2", IR_I32, NARROW(2)}, {"w3", IR_I32, NARROW(3)},           \
-        {"d0", IR_F64, REG(32)}, {"d1", IR_F64, REG(33)}, {"d2", IR_F64, REG(34)},                 \
-        {"d3", IR_F64, REG(35)}, {"d4", IR_F64, REG(36)}, {"d5", IR_F64, REG(37)},                 \
-        {"d6", IR_F64, REG(38)}, {"d7", IR_F64, REG(39)}, {"d8", IR_F64, REG(40)},                 \
-        {"d9", IR_F64, REG(41)}, {"d10", IR_F64, REG(42)}, {"d11", IR_F64, REG(43)},               \
-        {"d12", IR_F64, REG(44)}, {"d13", IR_F64, REG(45)}, {"d14", IR_F64, REG(46)},              \
-        {"d15", IR_F64, REG(47)}, {"d16", IR_F64, REG(48)}, {"d17", IR_F64, REG(49)},              \
-        {"d18", IR_F64, REG(50)}, {"d19", IR_F64, REG(51)}, {"d20", IR_F64, REG(52)},              \
-        {"d21", IR_F64, REG(53)}, {"s0", IR_F32, NARROW(4)}, {"s1", IR_F32, NARROW(5)},            \
-        {"s2", IR_F32, NARROW(6)}, {"s3", IR_F32, NARROW(7)}, {"s4", IR_F32, NARROW(8)},           \
-        {"s5", IR_F32, NARROW(9)}, {"far0", IR_I64, FAR(0)}, {"far1", IR_I64, FAR(1)},             \
-        {"far2", IR_I64, FAR(2)},                                                                  \
+// Homes of narrow variables of a 32-bit CPU are 8 bytes apart too, as a guest of both widths has
+// them.
+#define VARS(XT)                                                                                  \
+    {                                                                                             \
+        {"x0", XT, REG(0)}, {"x1", XT, REG(1)}, {"x2", XT, REG(2)}, {"x3", XT, REG(3)},           \
+            {"x4", XT, REG(4)}, {"x5", XT, REG(5)}, {"x6", XT, REG(6)}, {"x7", XT, REG(7)},       \
+            {"x8", XT, REG(8)}, {"x9", XT, REG(9)}, {"x10", XT, REG(10)}, {"x11", XT, REG(11)},   \
+            {"x12", XT, REG(12)}, {"x13", XT, REG(13)}, {"x14", XT, REG(14)},                     \
+            {"x15", XT, REG(15)}, {"x16", XT, REG(16)}, {"x17", XT, REG(17)},                     \
+            {"x18", XT, REG(18)}, {"x19", XT, REG(19)}, {"a0", XT, REG(20)}, {"a1", XT, REG(21)}, \
+            {"a2", XT, REG(22)}, {"a3", XT, REG(23)}, {"a4", XT, REG(24)}, {"a5", XT, REG(25)},   \
+            {"l0", IR_I64, REG(26)}, {"l1", IR_I64, REG(27)}, {"l2", IR_I64, REG(28)},            \
+            {"w0", IR_I32, NARROW(0)}, {"w1", IR_I32, NARROW(1)}, {"w2", IR_I32, NARROW(2)},      \
+            {"w3", IR_I32, NARROW(3)}, {"d0", IR_F64, REG(32)}, {"d1", IR_F64, REG(33)},          \
+            {"d2", IR_F64, REG(34)}, {"d3", IR_F64, REG(35)}, {"d4", IR_F64, REG(36)},            \
+            {"d5", IR_F64, REG(37)}, {"d6", IR_F64, REG(38)}, {"d7", IR_F64, REG(39)},            \
+            {"d8", IR_F64, REG(40)}, {"d9", IR_F64, REG(41)}, {"d10", IR_F64, REG(42)},           \
+            {"d11", IR_F64, REG(43)}, {"d12", IR_F64, REG(44)}, {"d13", IR_F64, REG(45)},         \
+            {"d14", IR_F64, REG(46)}, {"d15", IR_F64, REG(47)}, {"d16", IR_F64, REG(48)},         \
+            {"d17", IR_F64, REG(49)}, {"d18", IR_F64, REG(50)}, {"d19", IR_F64, REG(51)},         \
+            {"d20", IR_F64, REG(52)}, {"d21", IR_F64, REG(53)}, {"s0", IR_F32, NARROW(4)},        \
+            {"s1", IR_F32, NARROW(5)}, {"s2", IR_F32, NARROW(6)}, {"s3", IR_F32, NARROW(7)},      \
+            {"s4", IR_F32, NARROW(8)}, {"s5", IR_F32, NARROW(9)}, {"far0", IR_I64, FAR(0)},       \
+            {"far1", IR_I64, FAR(1)}, {"far2", IR_I64, FAR(2)},                                   \
     }
 
 static const struct ir_var vars32[] = VARS(IR_I32);
@@ -374,7 +376,8 @@ static void add_memory(struct side *s)
         s->rom->host[i] = side_hash(i);
 }
 
-struct side *side_new(const char *name, const struct host *host, bool wide, bool (*lift)(struct lift *l))
+struct side *side_new(const char *name, const struct host *host, bool wide,
+                      bool (*lift)(struct lift *l))
 {
     struct whole *w = g_new0(struct whole, 1);
     struct side *s = &w->side;
@@ -473,8 +476,9 @@ void side_get(const struct side *s, struct side_state *st)
 }
 
 #define FIELDS(X)                                                                                  \
-    X(pc) X(retired) X(steps) X(log) X(events) X(budget) X(leave) X(fault) X(fault_cause)          \
-    X(fault_value) X(next_mode) X(fp_flags) X(halted) X(mode) X(rm) X(pending) X(enabled) X(stop)
+    X(pc)                                                                                          \
+    X(retired) X(steps) X(log) X(events) X(budget) X(leave) X(fault) X(fault_cause) X(fault_value) \
+        X(next_mode) X(fp_flags) X(halted) X(mode) X(rm) X(pending) X(enabled) X(stop)
 
 static void compare_homes(const struct side *a, const struct side *b, GString *out)
 {
@@ -485,8 +489,8 @@ static void compare_homes(const struct side *a, const struct side *b, GString *o
         memcpy(&va, (const char *)a->cpu + cpu->vars[i].offset, size);
         memcpy(&vb, (const char *)b->cpu + cpu->vars[i].offset, size);
         if (va != vb)
-            g_string_append_printf(out, "%s: %s 0x%" PRIx64 ", %s 0x%" PRIx64 "\n", cpu->vars[i].name, a->name,
-                                   va, b->name, vb);
+            g_string_append_printf(out, "%s: %s 0x%" PRIx64 ", %s 0x%" PRIx64 "\n",
+                                   cpu->vars[i].name, a->name, va, b->name, vb);
     }
 }
 
@@ -495,7 +499,8 @@ static void compare_memory(const struct side *a, const struct side *b, GString *
     for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 8) {
         uint64_t va = load_le(a->ram->host + i, 8), vb = load_le(b->ram->host + i, 8);
         if (va != vb)
-            g_string_append_printf(out, "[0x%" PRIx64 "]: %s 0x%016" PRIx64 ", %s 0x%016" PRIx64 "\n",
+            g_string_append_printf(out,
+                                   "[0x%" PRIx64 "]: %s 0x%016" PRIx64 ", %s 0x%016" PRIx64 "\n",
                                    SIDE_BASE + i, a->name, va, b->name, vb);
     }
 }
@@ -509,9 +514,9 @@ char *side_compare(const struct side *a, const struct side *b)
     if (!memcmp(&sa, &sb, sizeof(sa)) && !memory)
         return NULL;
     GString *out = g_string_new(NULL);
-#define X(field)                                                                                   \
-    if (sa.field != sb.field)                                                                      \
-        g_string_append_printf(out, #field ": %s 0x%" PRIx64 ", %s 0x%" PRIx64 "\n", a->name,      \
+#define X(field)                                                                              \
+    if (sa.field != sb.field)                                                                 \
+        g_string_append_printf(out, #field ": %s 0x%" PRIx64 ", %s 0x%" PRIx64 "\n", a->name, \
                                (uint64_t)sa.field, b->name, (uint64_t)sb.field);
     FIELDS(X)
 #undef X
@@ -628,11 +633,16 @@ static uint64_t ref_value(struct reference *h, const struct ir_insn *in)
         return result;
     }
     switch (in->op) {
-    case IR_BITCAST: return v[0];
-    case IR_BOX: return v[0] | MASK(63, 32);
-    case IR_UNBOX: return v[0] >> 32 == UINT32_MAX ? (uint32_t)v[0] : F32_NAN;
-    case IR_FCANON: return softop_is_nan(in->type, v[0]) ? softop_nan(in->type) : v[0];
-    default: g_assert_not_reached();
+    case IR_BITCAST:
+        return v[0];
+    case IR_BOX:
+        return v[0] | MASK(63, 32);
+    case IR_UNBOX:
+        return v[0] >> 32 == UINT32_MAX ? (uint32_t)v[0] : F32_NAN;
+    case IR_FCANON:
+        return softop_is_nan(in->type, v[0]) ? softop_nan(in->type) : v[0];
+    default:
+        g_assert_not_reached();
     }
 }
 
@@ -675,18 +685,30 @@ static bool ref_step(struct reference *h, unsigned i)
     uint64_t *result = &h->val[i];
     *result = 0;
     switch (in->op) {
-    case IR_INSN: h->marker = i; break;
+    case IR_INSN:
+        h->marker = i;
+        break;
     case IR_NOP:
     case IR_CHK:
-    case IR_BR: break;
-    case IR_CONST: *result = in->imm; break;
+    case IR_BR:
+        break;
+    case IR_CONST:
+        *result = in->imm;
+        break;
     case IR_GET:
-    case IR_SET: ref_variable(h, in, result); break;
+    case IR_SET:
+        ref_variable(h, in, result);
+        break;
     case IR_LD:
-    case IR_ST: return ref_access(h, in, result);
-    case IR_CALL: return ref_call(h, in, result);
-    case IR_RAISE: cpu_raise(h->cpu, in->imm, h->val[in->arg[0]]); return false;
-    default: *result = ref_value(h, in);
+    case IR_ST:
+        return ref_access(h, in, result);
+    case IR_CALL:
+        return ref_call(h, in, result);
+    case IR_RAISE:
+        cpu_raise(h->cpu, in->imm, h->val[in->arg[0]]);
+        return false;
+    default:
+        *result = ref_value(h, in);
     }
     return true;
 }

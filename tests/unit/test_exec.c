@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The execution loop with random code: whatever is in memory is code of an instruction set whose instructions do
-// random things: branches, jumps, traps, interrupts, device accesses, stores into code, changes of the key. Two CPUs
-// take turns on it. A native back end, the interpreter, and the interpreter made to run one instruction at a time
-// must agree at every step: so linking, the jump cache, exact budgets, retries and the dropping of units are seen to
-// change nothing.
+// The execution loop with random code: whatever is in memory is code of an instruction set whose
+// instructions do random things: branches, jumps, traps, interrupts, device accesses, stores into
+// code, changes of the key. Two CPUs take turns on it. A native back end, the interpreter, and the
+// interpreter made to run one instruction at a time must agree at every step: so linking, the jump
+// cache, exact budgets, retries and the dropping of units are seen to change nothing.
 //
 // FERRY_IR_PROGRAMS says how many programs to run, FERRY_IR_FIRST the number of the first one.
 #include <criterion/criterion.h>
@@ -17,7 +17,7 @@
 #include "tests/unit/ir_gen.h"
 
 #define CODE_MASK 0x3ffe // of the first four pages, which are code as a rule
-#define ROUNDS 12
+#define ROUNDS    12
 
 // --- The instruction set ---
 
@@ -135,27 +135,45 @@ static void lift_many_calls(struct lift *l)
 static void lift_one(struct lift *l, struct gen *g)
 {
     switch (gen_below(g, 64)) {
-    case 0: lift_set_key(l, g); break;
-    case 1: lift_random_leave(l, g); break;
-    case 2: lift_restart(l, g); break;
-    case 3: lift_raise(l, gen_below(g, 8), gen_pick(g, IR_I64)); break;
-    case 4: lift_device_access(l, g); break;
+    case 0:
+        lift_set_key(l, g);
+        break;
+    case 1:
+        lift_random_leave(l, g);
+        break;
+    case 2:
+        lift_restart(l, g);
+        break;
+    case 3:
+        lift_raise(l, gen_below(g, 8), gen_pick(g, IR_I64));
+        break;
+    case 4:
+        lift_device_access(l, g);
+        break;
     case 5:
-    case 6: lift_store_to_code(l, g); break;
+    case 6:
+        lift_store_to_code(l, g);
+        break;
     case 7:
     case 8:
-    case 9: lift_random_indirect(l, g); break;
+    case 9:
+        lift_random_indirect(l, g);
+        break;
     case 10:
-    case 11: lift_jump(l, near_pc(g, l->pc)); break;
+    case 11:
+        lift_jump(l, near_pc(g, l->pc));
+        break;
     case 12 ... 17:
         gen_body(g, 1);
         lift_random_branch(l, g);
         break;
-    default: gen_body(g, gen_below(g, 4));
+    default:
+        gen_body(g, gen_below(g, 4));
     }
 }
 
-// Instructions are of 2 bytes, or 4 if their low bits are set. What one does depends on its bits and the mode.
+// Instructions are of 2 bytes, or 4 if their low bits are set. What one does depends on its bits
+// and the mode.
 static bool lift(struct lift *l)
 {
     uint32_t bits, high = 0;
@@ -165,7 +183,8 @@ static bool lift(struct lift *l)
     if (len == 4 && !lift_fetch(l, 2, 2, &high))
         return false;
     struct gen g;
-    gen_start(&g, l->ir, !l->cpu->addr32, bits | (uint64_t)high << 16 | (uint64_t)(l->key & 3) << 32);
+    gen_start(&g, l->ir, !l->cpu->addr32,
+              bits | (uint64_t)high << 16 | (uint64_t)(l->key & 3) << 32);
     g.calm = true;
     g.few = l->pc & 0x800; // there, loops are of a kind that hosts carry registers around
     l->next_pc = l->pc + len;
@@ -243,7 +262,8 @@ static void set_up(const struct player *p, struct side *s)
     }
 }
 
-// How many steps a round of a program takes; something happens before it. The CPUs take turns by rounds.
+// How many steps a round of a program takes; something happens before it. The CPUs take turns by
+// rounds.
 static uint64_t round_steps(uint64_t number, unsigned round)
 {
     return 1 + side_hash(number * ROUNDS + round) % 600;
@@ -259,7 +279,8 @@ static void run_forgetful(struct side *s, uint64_t steps)
     } while (s->steps < end && s->stop == EXEC_BUDGET);
 }
 
-static void play(const struct player *p, struct side *s, uint64_t number, unsigned round, uint64_t steps)
+static void play(const struct player *p, struct side *s, uint64_t number, unsigned round,
+                 uint64_t steps)
 {
     side_switch(s, round % SIDE_NR_CPUS);
     if (s->cpu->cpu.halted || side_hash(number ^ round) % 3 == 0)
@@ -273,7 +294,8 @@ static void play(const struct player *p, struct side *s, uint64_t number, unsign
 }
 
 // From the beginning to `steps` into a round.
-static char *replay(const struct player *p, struct side *s, uint64_t number, unsigned round, uint64_t steps)
+static char *replay(const struct player *p, struct side *s, uint64_t number, unsigned round,
+                    uint64_t steps)
 {
     struct side *both[] = {p->side[0], s};
     for (unsigned i = 0; i < G_N_ELEMENTS(both); i++) {
@@ -285,19 +307,22 @@ static char *replay(const struct player *p, struct side *s, uint64_t number, uns
     return side_compare(p->side[0], s);
 }
 
-// Says after how many steps of the round the sides differ first, and logs the IR of all units up to there.
+// Says after how many steps of the round the sides differ first, and logs the IR of all units up to
+// there.
 static void report(const struct player *p, struct side *s, uint64_t number, unsigned round)
 {
     char *difference = NULL, log[256];
     uint64_t steps = 0, most = round_steps(number, round);
     while (!difference && steps < most)
         difference = replay(p, s, number, round, ++steps);
-    snprintf(log, sizeof(log), "%s/test_exec-%s-%" PRIu64 ".log", g_get_tmp_dir(), p->wide ? "64" : "32", number);
+    snprintf(log, sizeof(log), "%s/test_exec-%s-%" PRIu64 ".log", g_get_tmp_dir(),
+             p->wide ? "64" : "32", number);
     log_set_file(log, NULL);
     log_set_mask("op_opt,out_asm,int", NULL);
     g_free(replay(p, s, number, round, steps));
     fprintf(stderr,
-            "program %" PRIu64 " on %s, round %u, after %" PRIu64 " of %" PRIu64 " steps (units in %s):\n%s\n",
+            "program %" PRIu64 " on %s, round %u, after %" PRIu64 " of %" PRIu64
+            " steps (units in %s):\n%s\n",
             number, s->name, round, steps, most, log, difference ? difference : "not again");
     cr_fatal("program %" PRIu64 ": the sides differ, see above", number);
 }
@@ -397,11 +422,13 @@ Test(exec, code_changes)
         for (unsigned turn = 0; turn < 3; turn++) {
             uint64_t before = exec_stats(s->exec)->units;
             if (turn == 2)
-                mem_write_bytes(s->mem, SIDE_BASE + end + writes[i].at, &(uint8_t[2]){BITS_NOTHING}, 2);
+                mem_write_bytes(s->mem, SIDE_BASE + end + writes[i].at, &(uint8_t[2]){BITS_NOTHING},
+                                2);
             s->cpu->cpu.pc = SIDE_BASE + end - 4;
             side_run_loop(s, 2, 2);
             bool made = exec_stats(s->exec)->units > before;
-            cr_expect(made == (turn == 0 || (turn == 2 && writes[i].again)), "write %u, turn %u", i, turn);
+            cr_expect(made == (turn == 0 || (turn == 2 && writes[i].again)), "write %u, turn %u", i,
+                      turn);
         }
         player_free(&p);
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Host back ends against each other and against a reference that runs IR as it was built: every operation on edge
-// values wherever operands can be, and long random units. What this finds are bugs of the passes, the register
-// allocator and the native back end.
+// Host back ends against each other and against a reference that runs IR as it was built: every
+// operation on edge values wherever operands can be, and long random units. What this finds are
+// bugs of the passes, the register allocator and the native back end.
 //
-// A unit that they disagree on is made as small as it will go, and printed. FERRY_IR_UNITS says how many random
-// units to run, FERRY_IR_FIRST the number of the first one.
+// A unit that they disagree on is made as small as it will go, and printed. FERRY_IR_UNITS says how
+// many random units to run, FERRY_IR_FIRST the number of the first one.
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <fenv.h>
@@ -82,7 +82,8 @@ static void optimized(const struct ir *ir, bool share, struct ir *out)
 // Whether a unit that goes back to its head and has left could have gone on.
 static bool goes_on(const struct cpu *cpu, const struct ir *ir)
 {
-    return cpu->pc == ir->pc && !cpu->fault.pending && cpu->leave == LEAVE_LOOKUP && cpu->budget >= ir->nr_guest;
+    return cpu->pc == ir->pc && !cpu->fault.pending && cpu->leave == LEAVE_LOOKUP &&
+           cpu->budget >= ir->nr_guest;
 }
 
 // False: the host wants the unit shorter.
@@ -181,7 +182,8 @@ static bool simplify(const struct bench *b, struct ir *ir)
         try = *ir;
         *in = (struct ir_insn){.op = IR_NOP};
         if (!still_differs(b, &try)) {
-            bool value = ir_op_info[ir->insn[r].op].flags & OPF_VALUE && ir->insn[r].type != IR_VOID;
+            bool value =
+                ir_op_info[ir->insn[r].op].flags & OPF_VALUE && ir->insn[r].type != IR_VOID;
             if (!value || ir->insn[r].op == IR_CONST || ir->insn[r].op == IR_GET)
                 continue;
             *in = (struct ir_insn){.op = IR_CONST, .type = ir->insn[r].type, .imm = 1};
@@ -219,8 +221,8 @@ static void report(const struct bench *b, const char *name, struct ir *ir)
     while (simplify(b, ir))
         continue;
     char *text = text_of(ir), *difference = differ(b, ir);
-    fprintf(stderr, "%s: mode %d, rm %u, regime %u, aligned %d:\n%s", name, b->mode, ir->rm, ir->regime,
-            ir->align_all, text);
+    fprintf(stderr, "%s: mode %d, rm %u, regime %u, aligned %d:\n%s", name, b->mode, ir->rm,
+            ir->regime, ir->align_all, text);
     print_optimized(b, ir);
     fprintf(stderr, "differs:\n%s\n", difference);
     g_free(text);
@@ -242,7 +244,7 @@ static void check_unit(const struct bench *b, const char *name, struct ir *ir)
 // --- Every operation ---
 
 #define OPS_IN_UNIT 3
-#define DRAWS 300
+#define DRAWS       300
 
 static ir_ref home_operand(struct gen *g, enum ir_type type)
 {
@@ -259,19 +261,26 @@ static ir_ref computed_operand(struct gen *g, enum ir_type type)
     struct ir *ir = g->ir;
     ir_ref c = ir_const(ir, type, gen_bits(g, type));
     switch (type) {
-    case IR_I32: return ir_bin(ir, IR_XOR, c, ir_get(ir, SIDE_W));
-    case IR_I64: return ir_bin(ir, IR_XOR, c, ir_get(ir, SIDE_L));
-    case IR_F32: return ir_bitcast(ir, IR_F32, computed_operand(g, IR_I32));
-    default: return ir_bitcast(ir, IR_F64, computed_operand(g, IR_I64));
+    case IR_I32:
+        return ir_bin(ir, IR_XOR, c, ir_get(ir, SIDE_W));
+    case IR_I64:
+        return ir_bin(ir, IR_XOR, c, ir_get(ir, SIDE_L));
+    case IR_F32:
+        return ir_bitcast(ir, IR_F32, computed_operand(g, IR_I32));
+    default:
+        return ir_bitcast(ir, IR_F64, computed_operand(g, IR_I64));
     }
 }
 
 static ir_ref operand(struct gen *g, enum ir_type type)
 {
     switch (gen_below(g, 3)) {
-    case 0: return ir_const(g->ir, type, gen_bits(g, type));
-    case 1: return home_operand(g, type);
-    default: return computed_operand(g, type);
+    case 0:
+        return ir_const(g->ir, type, gen_bits(g, type));
+    case 1:
+        return home_operand(g, type);
+    default:
+        return computed_operand(g, type);
     }
 }
 
@@ -366,10 +375,14 @@ static ir_ref address_operand(struct gen *g)
 {
     struct ir *ir = g->ir;
     switch (gen_below(g, 3)) {
-    case 0: return ir_const(ir, ir->vars[SIDE_A].type, g->wide && gen_chance(g, 2) ? SIDE_ALIAS + 0x1238
-                                                                                 : SIDE_BASE + 0x2ff0);
-    case 1: return ir_get(ir, SIDE_A + gen_below(g, SIDE_NR_A));
-    default: return ir_bini(ir, IR_MUL, ir_get(ir, SIDE_A + gen_below(g, SIDE_NR_A)), 1 + gen_below(g, 2) * 2);
+    case 0:
+        return ir_const(ir, ir->vars[SIDE_A].type,
+                        g->wide && gen_chance(g, 2) ? SIDE_ALIAS + 0x1238 : SIDE_BASE + 0x2ff0);
+    case 1:
+        return ir_get(ir, SIDE_A + gen_below(g, SIDE_NR_A));
+    default:
+        return ir_bini(ir, IR_MUL, ir_get(ir, SIDE_A + gen_below(g, SIDE_NR_A)),
+                       1 + gen_below(g, 2) * 2);
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The IR without any host: its text form, the verifier, the builder, constant folding, and the passes, text in
-// and text out.
+// The IR without any host: its text form, the verifier, the builder, constant folding, and the
+// passes, text in and text out.
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <stdio.h>
@@ -12,8 +12,9 @@
 enum { A, B, C, W, X, S, D, NR_VARS };
 
 static const struct ir_var vars[NR_VARS] = {
-    [A] = {"a", IR_I64, 0},  [B] = {"b", IR_I64, 8},  [C] = {"c", IR_I64, 16}, [W] = {"w", IR_I32, 24},
-    [X] = {"x", IR_I32, 28}, [S] = {"s", IR_F32, 32}, [D] = {"d", IR_F64, 40},
+    [A] = {"a", IR_I64, 0},  [B] = {"b", IR_I64, 8},  [C] = {"c", IR_I64, 16},
+    [W] = {"w", IR_I32, 24}, [X] = {"x", IR_I32, 28}, [S] = {"s", IR_F32, 32},
+    [D] = {"d", IR_F64, 40},
 };
 
 static uint64_t nothing(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
@@ -90,87 +91,84 @@ static void expect_pass(pass *p, const char *before, const char *after)
 
 // --- Text ---
 
-static const char every_form[] =
-    "  insn 0x80000000 4\n"
-    "      %2 = get.i64 a\n"
-    "      %3 = get.i64 b, carried\n"
-    "      %4 = get.i32 w\n"
-    "      %5 = get.f32 s\n"
-    "      %6 = get.f64 d\n"
-    "      %7 = const.i64 0xfedcba9876543210\n"
-    "      %8 = const.i32 0xfedcba98\n"
-    "      %9 = const.f32 0x3f800000\n"
-    "      %10 = const.f64 0x3ff0000000000000\n"
-    "      %11 = add.i64 %2, %3\n"
-    "      %12 = sub.i32 %4, %8\n"
-    "      %13 = mul.i64 %2, %3\n"
-    "      %14 = mulhs.i64 %2, %3\n"
-    "      %15 = mulhu.i64 %2, %3\n"
-    "      %16 = divs.i64 %2, %3\n"
-    "      %17 = divu.i64 %2, %3\n"
-    "      %18 = rems.i64 %2, %3\n"
-    "      %19 = remu.i64 %2, %3\n"
-    "      %20 = and.i64 %2, %3\n"
-    "      %21 = or.i64 %2, %3\n"
-    "      %22 = xor.i64 %2, %3\n"
-    "      %23 = andn.i64 %2, %3\n"
-    "      %24 = shl.i64 %2, %4\n"
-    "      %25 = shr.i32 %4, %2\n"
-    "      %26 = sar.i64 %2, %3\n"
-    "      %27 = rotl.i64 %2, %3\n"
-    "      %28 = rotr.i64 %2, %3\n"
-    "      %29 = not.i64 %2\n"
-    "      %30 = neg.i64 %2\n"
-    "      %31 = clz.i64 %2\n"
-    "      %32 = ctz.i64 %2\n"
-    "      %33 = popcnt.i64 %2\n"
-    "      %34 = bswap.i64 %2\n"
-    "      %35 = sext.i64 8 %4\n"
-    "      %36 = zext.i32 16 %2\n"
-    "      %37 = trunc.i32 %2\n"
-    "      %38 = clmul.i64 %2, %3\n"
-    "      %39 = clmulh.i64 %2, %3\n"
-    "      %40 = setc.i32 ltu %2, %3\n"
-    "      %41 = sel.i32 gtu %2, %3, %4, %8\n"
-    "      %42 = chk.i64 r %2, +0 8\n"
-    "      %43 = ld.i64 64 %2, %42, +0\n"
-    "      %44 = chk.i64 wa %4, -16 4\n"
-    "      %45 = ld.i32 32wab %4, %44, -16\n"
-    "      %46 = chk.i64 was %2, +8 8\n"
-    "      %47 = ld.i64 16s %2, %46, +8\n"
-    "      st.i32 8 %2, %46, %4, +15\n"
-    "      st.f64 64 %2, %46, %6, +8\n"
-    "      %50 = bitcast.f64 %2\n"
-    "      %51 = box.f64 %5\n"
-    "      %52 = unbox.f32 %6\n"
-    "      %53 = fadd.f64 %6, %10, rm 0\n"
-    "      %54 = fsub.f32 %5, %9, rm 1\n"
-    "      %55 = fmul.f64 %6, %10, rm 2\n"
-    "      %56 = fdiv.f64 %6, %10, rm 3\n"
-    "      %57 = fsqrt.f64 %6, rm 4\n"
-    "      %58 = fma.f64 3 %6, %10, %6, rm 0\n"
-    "      %59 = fcmp.i32 leq %6, %10, rm 0\n"
-    "      %60 = fcanon.f64 %53\n"
-    "      %61 = fcvt.f32 %6, rm 0\n"
-    "      %62 = itof.f32 1 %2, rm 0\n"
-    "      %63 = ftoi.i64 0 %5, rm 1\n"
-    "      %64 = fround.f64 2 %6, rm 0\n"
-    "      %70 = call.i64 pure %2, -, %3\n"
-    "      call effect\n"
-    "      call effect, 0x7\n"
-    "      call fault -, -, -, %2\n"
-    "      %74 = call.f64 fault %6, %2, %3, 0x7\n"
-    "      set a, %11\n"
-    "      set d, %60\n"
-    "      br ne %2, %3 -> 0x80001000 after 1\n"
-    "  insn 0x80000004 2\n"
-    "      br geu %4, %8 -> 0x80001004 after 2\n";
+static const char every_form[] = "  insn 0x80000000 4\n"
+                                 "      %2 = get.i64 a\n"
+                                 "      %3 = get.i64 b, carried\n"
+                                 "      %4 = get.i32 w\n"
+                                 "      %5 = get.f32 s\n"
+                                 "      %6 = get.f64 d\n"
+                                 "      %7 = const.i64 0xfedcba9876543210\n"
+                                 "      %8 = const.i32 0xfedcba98\n"
+                                 "      %9 = const.f32 0x3f800000\n"
+                                 "      %10 = const.f64 0x3ff0000000000000\n"
+                                 "      %11 = add.i64 %2, %3\n"
+                                 "      %12 = sub.i32 %4, %8\n"
+                                 "      %13 = mul.i64 %2, %3\n"
+                                 "      %14 = mulhs.i64 %2, %3\n"
+                                 "      %15 = mulhu.i64 %2, %3\n"
+                                 "      %16 = divs.i64 %2, %3\n"
+                                 "      %17 = divu.i64 %2, %3\n"
+                                 "      %18 = rems.i64 %2, %3\n"
+                                 "      %19 = remu.i64 %2, %3\n"
+                                 "      %20 = and.i64 %2, %3\n"
+                                 "      %21 = or.i64 %2, %3\n"
+                                 "      %22 = xor.i64 %2, %3\n"
+                                 "      %23 = andn.i64 %2, %3\n"
+                                 "      %24 = shl.i64 %2, %4\n"
+                                 "      %25 = shr.i32 %4, %2\n"
+                                 "      %26 = sar.i64 %2, %3\n"
+                                 "      %27 = rotl.i64 %2, %3\n"
+                                 "      %28 = rotr.i64 %2, %3\n"
+                                 "      %29 = not.i64 %2\n"
+                                 "      %30 = neg.i64 %2\n"
+                                 "      %31 = clz.i64 %2\n"
+                                 "      %32 = ctz.i64 %2\n"
+                                 "      %33 = popcnt.i64 %2\n"
+                                 "      %34 = bswap.i64 %2\n"
+                                 "      %35 = sext.i64 8 %4\n"
+                                 "      %36 = zext.i32 16 %2\n"
+                                 "      %37 = trunc.i32 %2\n"
+                                 "      %38 = clmul.i64 %2, %3\n"
+                                 "      %39 = clmulh.i64 %2, %3\n"
+                                 "      %40 = setc.i32 ltu %2, %3\n"
+                                 "      %41 = sel.i32 gtu %2, %3, %4, %8\n"
+                                 "      %42 = chk.i64 r %2, +0 8\n"
+                                 "      %43 = ld.i64 64 %2, %42, +0\n"
+                                 "      %44 = chk.i64 wa %4, -16 4\n"
+                                 "      %45 = ld.i32 32wab %4, %44, -16\n"
+                                 "      %46 = chk.i64 was %2, +8 8\n"
+                                 "      %47 = ld.i64 16s %2, %46, +8\n"
+                                 "      st.i32 8 %2, %46, %4, +15\n"
+                                 "      st.f64 64 %2, %46, %6, +8\n"
+                                 "      %50 = bitcast.f64 %2\n"
+                                 "      %51 = box.f64 %5\n"
+                                 "      %52 = unbox.f32 %6\n"
+                                 "      %53 = fadd.f64 %6, %10, rm 0\n"
+                                 "      %54 = fsub.f32 %5, %9, rm 1\n"
+                                 "      %55 = fmul.f64 %6, %10, rm 2\n"
+                                 "      %56 = fdiv.f64 %6, %10, rm 3\n"
+                                 "      %57 = fsqrt.f64 %6, rm 4\n"
+                                 "      %58 = fma.f64 3 %6, %10, %6, rm 0\n"
+                                 "      %59 = fcmp.i32 leq %6, %10, rm 0\n"
+                                 "      %60 = fcanon.f64 %53\n"
+                                 "      %61 = fcvt.f32 %6, rm 0\n"
+                                 "      %62 = itof.f32 1 %2, rm 0\n"
+                                 "      %63 = ftoi.i64 0 %5, rm 1\n"
+                                 "      %64 = fround.f64 2 %6, rm 0\n"
+                                 "      %70 = call.i64 pure %2, -, %3\n"
+                                 "      call effect\n"
+                                 "      call effect, 0x7\n"
+                                 "      call fault -, -, -, %2\n"
+                                 "      %74 = call.f64 fault %6, %2, %3, 0x7\n"
+                                 "      set a, %11\n"
+                                 "      set d, %60\n"
+                                 "      br ne %2, %3 -> 0x80001000 after 1\n"
+                                 "  insn 0x80000004 2\n"
+                                 "      br geu %4, %8 -> 0x80001004 after 2\n";
 
 static const char *const every_end[] = {
-    "      exit -> 0x80000006 after 2\n",
-    "      jmp 2 %11 -> 0x0 after 2\n",
-    "      leave 1 -> 0x80000006 after 2\n",
-    "      leave 3 -> 0x80000004 after 1\n",
+    "      exit -> 0x80000006 after 2\n",    "      jmp 2 %11 -> 0x0 after 2\n",
+    "      leave 1 -> 0x80000006 after 2\n", "      leave 3 -> 0x80000004 after 1\n",
     "      raise %4, 0x8000000f\n",
 };
 
@@ -197,7 +195,8 @@ Test(text, round_trip)
         g_free(ir);
     }
     for (unsigned op = IR_NOP + 1; op < IR_NR_OPS; op++)
-        cr_expect(mentions(all->str, ir_op_info[op].name), "%s is not in the text", ir_op_info[op].name);
+        cr_expect(mentions(all->str, ir_op_info[op].name), "%s is not in the text",
+                  ir_op_info[op].name);
     g_string_free(all, TRUE);
 }
 
@@ -261,7 +260,8 @@ Test(text, errors_name_the_line)
         bool ok = ir_parse_calls(ir, text, calls, G_N_ELEMENTS(calls), &error);
         cr_assert(ok == false, "%s", bad[i][0]);
         cr_assert(error != NULL);
-        cr_expect(g_str_has_prefix(error->message, "line 3 of the IR: ") && strstr(error->message, bad[i][1]),
+        cr_expect(g_str_has_prefix(error->message, "line 3 of the IR: ") &&
+                      strstr(error->message, bad[i][1]),
                   "%s", error->message);
         g_error_free(error);
         g_free(text);
@@ -306,7 +306,8 @@ Test(text, units_are_bounded)
 static void expect_wrong(const struct ir *ir, const char *message)
 {
     char *wrong = ir_verify(ir);
-    cr_expect(wrong && strstr(wrong, message), "got %s, want %s", wrong ? wrong : "nothing", message);
+    cr_expect(wrong && strstr(wrong, message), "got %s, want %s", wrong ? wrong : "nothing",
+              message);
     g_free(wrong);
 }
 
@@ -345,20 +346,26 @@ Test(verify, what_text_can_say)
         {"%6 = fcvt.f64 %5, rm 0", "is between different types"},
         {"%6 = fcmp.i64 eq %4, %5, rm 0", "compares different types"},
         {"%6 = fcanon.f64 %5", "is of the result of a floating-point operation"},
-        {"%6 = chk.i64 r %2, +2147483648 8\n %7 = ld.i64 64 %2, %6, +2147483648", "offsets are of 32 bits"},
+        {"%6 = chk.i64 r %2, +2147483648 8\n %7 = ld.i64 64 %2, %6, +2147483648",
+         "offsets are of 32 bits"},
         {"%6 = chk.i64 rs %2, +0 8\n %7 = ld.i64 64b %2, %6, +0",
          "an access of the other byte order shares its check"},
         {"%6 = chk.i64 r %2, +0 0", "number of bytes"},
         {"%6 = chk.i64 r %2, +0 4097", "number of bytes"},
         {"%6 = chk.i64 ra %2, +0 12", "number of bytes"},
         {"%6 = ld.i64 64 %2, %2, +0", "second operand is not a check"},
-        {"%6 = chk.i64 r %2, +0 8\n %7 = get.i64 b\n %8 = ld.i64 64 %7, %6, +0", "the check is of another address"},
-        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64 %2, %6, +1", "the check does not cover the access"},
-        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 8 %2, %6, -1", "the check does not cover the access"},
+        {"%6 = chk.i64 r %2, +0 8\n %7 = get.i64 b\n %8 = ld.i64 64 %7, %6, +0",
+         "the check is of another address"},
+        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64 %2, %6, +1",
+         "the check does not cover the access"},
+        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 8 %2, %6, -1",
+         "the check does not cover the access"},
         {"%6 = chk.i64 r %2, +0 8\n st.i64 64 %2, %6, %2, +0", "the check is for reading"},
         {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64w %2, %6, +0", "the check is for reading"},
-        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64a %2, %6, +0", "the check is not of its alignment"},
-        {"%6 = chk.i64 ra %2, +0 8\n %7 = ld.i64 32a %2, %6, +0", "the check is not of its alignment"},
+        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64a %2, %6, +0",
+         "the check is not of its alignment"},
+        {"%6 = chk.i64 ra %2, +0 8\n %7 = ld.i64 32a %2, %6, +0",
+         "the check is not of its alignment"},
         {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 64 %2, %6, +0\n %8 = ld.i64 64 %2, %6, +0",
          "%8 ld: the check is another access's"},
         {"%6 = chk.i64 r %2, +0 8\n %7 = ld.f64 32 %2, %6, +0", "size of a float"},
@@ -400,14 +407,16 @@ Test(verify, whole_units)
 // A later guest instruction may fault again; other sets were of the one before.
 Test(verify, sets_are_of_their_guest_instruction)
 {
-    struct ir *ir = parse("insn 0x0 4\n %2 = get.i64 a\n call fault\n set a, %2\n insn 0x4 4\n call fault\n"
-                          "set a, %2\n exit -> 0x8 after 2");
+    struct ir *ir =
+        parse("insn 0x0 4\n %2 = get.i64 a\n call fault\n set a, %2\n insn 0x4 4\n call fault\n"
+              "set a, %2\n exit -> 0x8 after 2");
     expect_valid(ir);
     g_free(ir);
 }
 
-static const char valid[] = HEAD "%6 = setc.i64 eq %2, %2\n %7 = fcmp.i64 eq %5, %5, rm 0\n call effect\n"
-                                 "set a, %6\n br eq %2, %2 -> 0x8 after 1\n exit -> 0x4 after 1";
+static const char valid[] =
+    HEAD "%6 = setc.i64 eq %2, %2\n %7 = fcmp.i64 eq %5, %5, rm 0\n call effect\n"
+         "set a, %6\n br eq %2, %2 -> 0x8 after 1\n exit -> 0x4 after 1";
 
 static void break_insn0(struct ir *ir)
 {
@@ -664,9 +673,9 @@ struct fold {
     uint64_t r32, r64; // results as i32 and i64; operands of the i32 are the low halves
 };
 
-#define M32 UINT64_C(0x80000000)
-#define M64 UINT64_C(0x8000000000000000)
-#define ONES UINT64_MAX
+#define M32    UINT64_C(0x80000000)
+#define M64    UINT64_C(0x8000000000000000)
+#define ONES   UINT64_MAX
 #define ONES32 UINT64_C(0xffffffff)
 
 static const struct fold folds[] = {
@@ -827,14 +836,14 @@ Test(fold, nothing_but_integers)
     uint64_t r;
     for (unsigned op = 0; op < IR_NR_OPS; op++)
         if (op < IR_ADD || op > IR_SEL)
-            cr_expect(ir_eval(op, IR_I64, 0, (uint64_t[4]){1, 1}, (enum ir_type[4]){IR_I64, IR_I64}, &r) ==
-                      false);
+            cr_expect(ir_eval(op, IR_I64, 0, (uint64_t[4]){1, 1}, (enum ir_type[4]){IR_I64, IR_I64},
+                              &r) == false);
 }
 
 // --- From variables to values ---
 
-#define VALUES(before, after)                                                                      \
-    expect_pass(ir_pass_values, "insn 0x0 4\n" before "exit -> 0x4 after 1\n",                     \
+#define VALUES(before, after)                                                  \
+    expect_pass(ir_pass_values, "insn 0x0 4\n" before "exit -> 0x4 after 1\n", \
                 "insn 0x0 4\n" after "exit -> 0x4 after 1\n")
 
 Test(values, variables_become_values)
@@ -859,22 +868,26 @@ Test(values, sets_that_change_nothing)
 
 Test(values, a_read_after_an_exchange)
 {
-    VALUES("%2 = get.i64 a\n %3 = get.i64 b\n set a, %3\n set b, %2\n %6 = get.i64 a\n %7 = get.i64 b\n"
+    VALUES("%2 = get.i64 a\n %3 = get.i64 b\n set a, %3\n set b, %2\n %6 = get.i64 a\n %7 = "
+           "get.i64 b\n"
            "%8 = sub.i64 %6, %7\n set c, %8\n",
-           "%2 = get.i64 a\n %3 = get.i64 b\n set a, %3\n set b, %2\n %8 = sub.i64 %3, %2\n set c, %8\n");
+           "%2 = get.i64 a\n %3 = get.i64 b\n set a, %3\n set b, %2\n %8 = sub.i64 %3, %2\n set c, "
+           "%8\n");
 }
 
 Test(values, equal_computations)
 {
-    VALUES("%2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n %5 = add.i64 %3, %2\n set a, %4\n"
-           "set b, %5\n",
-           "%2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n set a, %4\n set b, %4\n");
+    VALUES(
+        "%2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n %5 = add.i64 %3, %2\n set a, %4\n"
+        "set b, %5\n",
+        "%2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n set a, %4\n set b, %4\n");
     // Not commutative; another type, condition or constant.
-    const char *same = "%2 = get.i64 a\n %3 = get.i64 b\n %4 = sub.i64 %2, %3\n %5 = sub.i64 %3, %2\n"
-                       "%6 = sext.i64 8 %2\n %7 = sext.i32 8 %2\n %8 = sext.i64 16 %2\n"
-                       "%9 = setc.i64 lt %2, %3\n %10 = setc.i64 lt %3, %2\n %11 = setc.i32 lt %2, %3\n"
-                       "%12 = const.i64 0x5\n %13 = const.i32 0x5\n %14 = const.f64 0x5\n"
-                       "%15 = sel.i64 lt %2, %3, %4, %5\n %16 = sel.i64 lt %2, %3, %5, %4\n";
+    const char *same =
+        "%2 = get.i64 a\n %3 = get.i64 b\n %4 = sub.i64 %2, %3\n %5 = sub.i64 %3, %2\n"
+        "%6 = sext.i64 8 %2\n %7 = sext.i32 8 %2\n %8 = sext.i64 16 %2\n"
+        "%9 = setc.i64 lt %2, %3\n %10 = setc.i64 lt %3, %2\n %11 = setc.i32 lt %2, %3\n"
+        "%12 = const.i64 0x5\n %13 = const.i32 0x5\n %14 = const.f64 0x5\n"
+        "%15 = sel.i64 lt %2, %3, %4, %5\n %16 = sel.i64 lt %2, %3, %5, %4\n";
     char *text = g_strconcat("insn 0x0 4\n", same, "exit -> 0x4 after 1\n", NULL);
     expect_pass(ir_pass_values, text, text);
     g_free(text);
@@ -904,21 +917,25 @@ Test(values, constants_fold_and_merge)
 Test(values, identities)
 {
     static const char *const same[] = {
-        "%4 = add.i64 %2, %3", "%4 = add.i64 %3, %2", "%4 = sub.i64 %2, %3",  "%4 = or.i64 %2, %3",
-        "%4 = xor.i64 %3, %2", "%4 = shl.i64 %2, %3", "%4 = shr.i64 %2, %3",  "%4 = sar.i64 %2, %3",
-        "%4 = rotl.i64 %2, %3", "%4 = rotr.i64 %2, %3", "%4 = andn.i64 %2, %3", "%4 = or.i64 %2, %2",
-        "%4 = and.i64 %2, %2", "%4 = sel.i64 lt %2, %3, %2, %2",
+        "%4 = add.i64 %2, %3",  "%4 = add.i64 %3, %2",
+        "%4 = sub.i64 %2, %3",  "%4 = or.i64 %2, %3",
+        "%4 = xor.i64 %3, %2",  "%4 = shl.i64 %2, %3",
+        "%4 = shr.i64 %2, %3",  "%4 = sar.i64 %2, %3",
+        "%4 = rotl.i64 %2, %3", "%4 = rotr.i64 %2, %3",
+        "%4 = andn.i64 %2, %3", "%4 = or.i64 %2, %2",
+        "%4 = and.i64 %2, %2",  "%4 = sel.i64 lt %2, %3, %2, %2",
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(same); i++) {
         char *text = g_strconcat("insn 0x0 4\n %2 = get.i64 a\n %3 = const.i64 0x0\n", same[i],
                                  "\n set b, %4\n exit -> 0x4 after 1", NULL);
-        expect_pass(ir_optimize, text, "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n exit -> 0x4 after 1");
+        expect_pass(ir_optimize, text,
+                    "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n exit -> 0x4 after 1");
         g_free(text);
     }
 }
 
-#define SIMPLER(constant, before, after)                                                           \
-    VALUES("%2 = get.i64 a\n %3 = " constant "\n %4 = " before "\n set b, %4\n",                   \
+#define SIMPLER(constant, before, after)                                         \
+    VALUES("%2 = get.i64 a\n %3 = " constant "\n %4 = " before "\n set b, %4\n", \
            "%2 = get.i64 a\n %3 = " constant "\n %4 = " after "\n set b, %4\n")
 
 Test(values, simpler_operations)
@@ -949,8 +966,9 @@ Test(values, identities_of_i32)
                 "insn 0x0 4\n %2 = get.i32 w\n %5 = not.i32 %2\n set x, %5\n exit -> 0x4 after 1");
 }
 
-#define EXTENSIONS(before, after)                                                                  \
-    expect_pass(ir_optimize, "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i32 w\n" before "exit -> 0x4 after 1\n", \
+#define EXTENSIONS(before, after)                                                                \
+    expect_pass(ir_optimize,                                                                     \
+                "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i32 w\n" before "exit -> 0x4 after 1\n", \
                 "insn 0x0 4\n" after "exit -> 0x4 after 1\n")
 
 Test(values, extensions)
@@ -988,37 +1006,44 @@ Test(values, what_is_extended_already)
                "%2 = get.i64 a\n %4 = zext.i64 16 %2\n set b, %4\n");
     EXTENSIONS("%4 = setc.i64 lt %2, %2\n %5 = sext.i64 32 %4\n set b, %5\n",
                "%2 = get.i64 a\n %4 = setc.i64 lt %2, %2\n set b, %4\n");
-    EXTENSIONS("%4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32s %2, %4, +0\n %6 = sext.i64 32 %5\n set b, %6\n",
-               "%2 = get.i64 a\n %4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32s %2, %4, +0\n set b, %5\n");
-    EXTENSIONS("%4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32 %2, %4, +0\n %6 = sext.i64 32 %5\n set b, %6\n",
-               "%2 = get.i64 a\n %4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32 %2, %4, +0\n"
-               "%6 = sext.i64 32 %5\n set b, %6\n");
-    EXTENSIONS("%4 = trunc.i32 %2\n %5 = sext.i64 16 %4\n %6 = trunc.i32 %5\n %7 = sext.i64 32 %6\n set b, %7\n",
+    EXTENSIONS(
+        "%4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32s %2, %4, +0\n %6 = sext.i64 32 %5\n set b, %6\n",
+        "%2 = get.i64 a\n %4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32s %2, %4, +0\n set b, %5\n");
+    EXTENSIONS(
+        "%4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32 %2, %4, +0\n %6 = sext.i64 32 %5\n set b, %6\n",
+        "%2 = get.i64 a\n %4 = chk.i64 r %2, +0 4\n %5 = ld.i64 32 %2, %4, +0\n"
+        "%6 = sext.i64 32 %5\n set b, %6\n");
+    EXTENSIONS("%4 = trunc.i32 %2\n %5 = sext.i64 16 %4\n %6 = trunc.i32 %5\n %7 = sext.i64 32 "
+               "%6\n set b, %7\n",
                "%2 = get.i64 a\n %5 = sext.i64 16 %2\n set b, %5\n");
 }
 
-#define OPTIMIZED(before, after)                                                                   \
-    expect_pass(ir_optimize, "insn 0x0 4\n" before "exit -> 0x4 after 1\n",                        \
+#define OPTIMIZED(before, after)                                            \
+    expect_pass(ir_optimize, "insn 0x0 4\n" before "exit -> 0x4 after 1\n", \
                 "insn 0x0 4\n" after "exit -> 0x4 after 1\n")
 
 Test(values, sums_gather_their_constants)
 {
-    OPTIMIZED("%2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n %5 = const.i64 0x20\n"
-              "%6 = const.i64 0x30\n %7 = add.i64 %4, %5\n set b, %7\n set c, %6\n",
-              "%2 = get.i64 a\n %6 = const.i64 0x30\n %7 = add.i64 %2, %6\n set b, %7\n set c, %6\n");
-    // The sum of the constants needs a place: that of an instruction that became another one's value.
-    OPTIMIZED("%2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n %5 = get.i64 a\n"
-              "%6 = const.i64 0x20\n %7 = add.i64 %4, %6\n set b, %7\n set c, %5\n",
-              "%2 = get.i64 a\n %5 = const.i64 0x30\n %7 = add.i64 %2, %5\n set b, %7\n set c, %2\n");
+    OPTIMIZED(
+        "%2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n %5 = const.i64 0x20\n"
+        "%6 = const.i64 0x30\n %7 = add.i64 %4, %5\n set b, %7\n set c, %6\n",
+        "%2 = get.i64 a\n %6 = const.i64 0x30\n %7 = add.i64 %2, %6\n set b, %7\n set c, %6\n");
+    // The sum of the constants needs a place: that of an instruction that became another one's
+    // value.
+    OPTIMIZED(
+        "%2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n %5 = get.i64 a\n"
+        "%6 = const.i64 0x20\n %7 = add.i64 %4, %6\n set b, %7\n set c, %5\n",
+        "%2 = get.i64 a\n %5 = const.i64 0x30\n %7 = add.i64 %2, %5\n set b, %7\n set c, %2\n");
     // There is none.
     OPTIMIZED("%2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n %5 = const.i64 0x20\n"
               "%6 = add.i64 %4, %5\n set b, %6\n",
               "%2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n %5 = const.i64 0x20\n"
               "%6 = add.i64 %4, %5\n set b, %6\n");
     // They cancel out, in 32 bits.
-    OPTIMIZED("%2 = get.i32 w\n %3 = const.i32 0xffffffff\n %4 = add.i32 %2, %3\n %5 = const.i32 0x0\n"
-              "%6 = const.i32 0x1\n %7 = add.i32 %4, %6\n set x, %7\n",
-              "%2 = get.i32 w\n set x, %2\n");
+    OPTIMIZED(
+        "%2 = get.i32 w\n %3 = const.i32 0xffffffff\n %4 = add.i32 %2, %3\n %5 = const.i32 0x0\n"
+        "%6 = const.i32 0x1\n %7 = add.i32 %4, %6\n set x, %7\n",
+        "%2 = get.i32 w\n set x, %2\n");
 }
 
 Test(values, addresses_gather_their_constants)
@@ -1031,9 +1056,10 @@ Test(values, addresses_gather_their_constants)
               "%5 = chk.i64 r %4, +1 8\n %6 = ld.i64 64 %4, %5, +1\n set b, %6\n",
               "%2 = get.i64 a\n %3 = const.i64 0x7fffffff\n %4 = add.i64 %2, %3\n"
               "%5 = chk.i64 r %4, +1 8\n %6 = ld.i64 64 %4, %5, +1\n set b, %6\n");
-    OPTIMIZED("%2 = get.i64 a\n %3 = const.i64 0x7fffffff\n %4 = add.i64 %2, %3\n"
-              "%5 = chk.i64 w %4, -1 8\n st.i64 64 %4, %5, %2, -1\n",
-              "%2 = get.i64 a\n %5 = chk.i64 w %2, +2147483646 8\n st.i64 64 %2, %5, %2, +2147483646\n");
+    OPTIMIZED(
+        "%2 = get.i64 a\n %3 = const.i64 0x7fffffff\n %4 = add.i64 %2, %3\n"
+        "%5 = chk.i64 w %4, -1 8\n st.i64 64 %4, %5, %2, -1\n",
+        "%2 = get.i64 a\n %5 = chk.i64 w %2, +2147483646 8\n st.i64 64 %2, %5, %2, +2147483646\n");
     // A constant of i32 may be negative.
     OPTIMIZED("%2 = get.i32 w\n %3 = const.i32 0xfffffffc\n %4 = add.i32 %2, %3\n"
               "%5 = chk.i64 r %4, +0 4\n %6 = ld.i32 32 %4, %5, +0\n set x, %6\n",
@@ -1042,20 +1068,23 @@ Test(values, addresses_gather_their_constants)
 
 Test(values, conditions_are_used_directly)
 {
-    expect_pass(ir_optimize,
-                "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n %4 = setc.i64 ltu %2, %3\n"
-                "%5 = const.i64 0x0\n br ne %4, %5 -> 0x8 after 1\n br eq %4, %5 -> 0xc after 1\n"
-                "br eq %5, %4 -> 0x10 after 1\n exit -> 0x4 after 1\n",
-                "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n br ltu %2, %3 -> 0x8 after 1\n"
-                "br geu %2, %3 -> 0xc after 1\n br geu %2, %3 -> 0x10 after 1\n exit -> 0x4 after 1\n");
-    OPTIMIZED("%2 = get.i32 w\n %3 = const.i32 0x5\n %4 = setc.i64 gt %2, %3\n %5 = const.i64 0x0\n"
-              "%6 = get.i64 a\n %7 = sel.i64 eq %4, %5, %6, %5\n set b, %7\n %9 = setc.i64 eq %4, %5\n"
-              "set a, %9\n",
-              "%2 = get.i32 w\n %3 = const.i32 0x5\n %5 = const.i64 0x0\n %6 = get.i64 a\n"
-              "%7 = sel.i64 le %2, %3, %6, %5\n set b, %7\n %9 = setc.i64 le %2, %3\n set a, %9\n");
+    expect_pass(
+        ir_optimize,
+        "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n %4 = setc.i64 ltu %2, %3\n"
+        "%5 = const.i64 0x0\n br ne %4, %5 -> 0x8 after 1\n br eq %4, %5 -> 0xc after 1\n"
+        "br eq %5, %4 -> 0x10 after 1\n exit -> 0x4 after 1\n",
+        "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n br ltu %2, %3 -> 0x8 after 1\n"
+        "br geu %2, %3 -> 0xc after 1\n br geu %2, %3 -> 0x10 after 1\n exit -> 0x4 after 1\n");
+    OPTIMIZED(
+        "%2 = get.i32 w\n %3 = const.i32 0x5\n %4 = setc.i64 gt %2, %3\n %5 = const.i64 0x0\n"
+        "%6 = get.i64 a\n %7 = sel.i64 eq %4, %5, %6, %5\n set b, %7\n %9 = setc.i64 eq %4, %5\n"
+        "set a, %9\n",
+        "%2 = get.i32 w\n %3 = const.i32 0x5\n %5 = const.i64 0x0\n %6 = get.i64 a\n"
+        "%7 = sel.i64 le %2, %3, %6, %5\n set b, %7\n %9 = setc.i64 le %2, %3\n set a, %9\n");
     // Compared with something else, or otherwise.
     OPTIMIZED("%2 = get.i64 a\n %3 = get.i64 b\n %4 = setc.i64 ltu %2, %3\n %5 = const.i64 0x1\n"
-              "%6 = const.i64 0x0\n %7 = setc.i64 eq %4, %5\n set a, %7\n %9 = setc.i64 ge %4, %6\n set b, %9\n",
+              "%6 = const.i64 0x0\n %7 = setc.i64 eq %4, %5\n set a, %7\n %9 = setc.i64 ge %4, "
+              "%6\n set b, %9\n",
               "%2 = get.i64 a\n %3 = get.i64 b\n %4 = setc.i64 ltu %2, %3\n %5 = const.i64 0x1\n"
               "%6 = const.i64 0x0\n %7 = setc.i64 eq %4, %5\n set a, %7\n %9 = setc.i64 ge %4, %6\n"
               "set b, %9\n");
@@ -1063,11 +1092,12 @@ Test(values, conditions_are_used_directly)
 
 Test(values, constants_go_second)
 {
-    static const char *const exchanged[IR_NR_CONDS] = {"eq",  "ne",  "gt", "le", "gtu",
+    static const char *const exchanged[IR_NR_CONDS] = {"eq",  "ne", "gt", "le",  "gtu",
                                                        "leu", "ge", "lt", "geu", "ltu"};
     for (unsigned c = 0; c < IR_NR_CONDS; c++) {
-        const char *form = "insn 0x0 4\n %%2 = get.i64 a\n %%3 = const.i64 0x5\n %%4 = sel.i64 %s %s, %%3, %%2\n"
-                     "set b, %%4\n exit -> 0x4 after 1\n";
+        const char *form =
+            "insn 0x0 4\n %%2 = get.i64 a\n %%3 = const.i64 0x5\n %%4 = sel.i64 %s %s, %%3, %%2\n"
+            "set b, %%4\n exit -> 0x4 after 1\n";
         char *before = g_strdup_printf(form, ir_cond_name[c], "%3, %2");
         char *after = g_strdup_printf(form, exchanged[c], "%2, %3");
         expect_pass(ir_pass_values, before, after);
@@ -1082,8 +1112,9 @@ Test(values, boxes)
               "%6 = fcanon.f32 %5\n %7 = fcanon.f32 %6\n set s, %7\n set d, %3\n",
               "%2 = get.f32 s\n %3 = box.f64 %2\n %5 = fsqrt.f32 %2, rm 0\n %6 = fcanon.f32 %5\n"
               "set s, %6\n set d, %3\n");
-    OPTIMIZED("%2 = get.f64 d\n %3 = bitcast.i64 %2\n %4 = bitcast.f64 %3\n set d, %4\n set a, %3\n",
-              "%2 = get.f64 d\n %3 = bitcast.i64 %2\n set a, %3\n");
+    OPTIMIZED(
+        "%2 = get.f64 d\n %3 = bitcast.i64 %2\n %4 = bitcast.f64 %3\n set d, %4\n set a, %3\n",
+        "%2 = get.f64 d\n %3 = bitcast.i64 %2\n set a, %3\n");
     // Unboxing looks at the upper half.
     OPTIMIZED("%2 = get.f64 d\n %3 = unbox.f32 %2\n %4 = box.f64 %3\n set d, %4\n",
               "%2 = get.f64 d\n %3 = unbox.f32 %2\n %4 = box.f64 %3\n set d, %4\n");
@@ -1091,9 +1122,9 @@ Test(values, boxes)
 
 // --- Shared checks ---
 
-#define CHECKS(before, after)                                                                      \
-    expect_pass(ir_pass_checks,                                                                    \
-                "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n" before "exit -> 0x4 after 1\n",   \
+#define CHECKS(before, after)                                                                    \
+    expect_pass(ir_pass_checks,                                                                  \
+                "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n" before "exit -> 0x4 after 1\n", \
                 "insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n" after "exit -> 0x4 after 1\n")
 
 Test(checks, accesses_off_one_base)
@@ -1185,7 +1216,8 @@ Test(checks, more_bases_than_are_remembered)
         base[i] = ir_bini(ir, IR_MUL, ir_get(ir, A), 3 + i);
     for (unsigned i = 0; i < 20; i++)
         first[i] = ir_ld(ir, IR_I64, MO_64, base[i], 0);
-    ir_ref old = ir_ld(ir, IR_I64, MO_64, base[3], 8), recent = ir_ld(ir, IR_I64, MO_64, base[8], 8);
+    ir_ref old = ir_ld(ir, IR_I64, MO_64, base[3], 8),
+           recent = ir_ld(ir, IR_I64, MO_64, base[8], 8);
     ir_exit(ir, 4);
     ir_pass_checks(ir);
     expect_valid(ir);
@@ -1196,8 +1228,9 @@ Test(checks, more_bases_than_are_remembered)
 
 Test(checks, not_where_it_is_forbidden)
 {
-    struct ir *ir = parse("insn 0x0 4\n %2 = get.i64 a\n %3 = chk.i64 r %2, +0 8\n %4 = ld.i64 64 %2, %3, +0\n"
-                          "%5 = chk.i64 r %2, +8 8\n %6 = ld.i64 64 %2, %5, +8\n exit -> 0x4 after 1");
+    struct ir *ir =
+        parse("insn 0x0 4\n %2 = get.i64 a\n %3 = chk.i64 r %2, +0 8\n %4 = ld.i64 64 %2, %3, +0\n"
+              "%5 = chk.i64 r %2, +8 8\n %6 = ld.i64 64 %2, %5, +8\n exit -> 0x4 after 1");
     char *before = print(ir);
     ir->share_checks = false;
     ir_pass_checks(ir);
@@ -1210,8 +1243,9 @@ Test(checks, not_where_it_is_forbidden)
 
 Test(checks, twice_is_once)
 {
-    struct ir *ir = parse("insn 0x0 4\n %2 = get.i64 a\n %3 = chk.i64 r %2, +0 8\n %4 = ld.i64 64 %2, %3, +0\n"
-                          "%5 = chk.i64 r %2, +8 8\n %6 = ld.i64 64 %2, %5, +8\n exit -> 0x4 after 1");
+    struct ir *ir =
+        parse("insn 0x0 4\n %2 = get.i64 a\n %3 = chk.i64 r %2, +0 8\n %4 = ld.i64 64 %2, %3, +0\n"
+              "%5 = chk.i64 r %2, +8 8\n %6 = ld.i64 64 %2, %5, +8\n exit -> 0x4 after 1");
     ir_pass_checks(ir);
     char *before = print(ir);
     ir_pass_checks(ir);
@@ -1225,7 +1259,7 @@ Test(checks, twice_is_once)
 
 // --- Loops ---
 
-#define LOOP(before, after)                                                                        \
+#define LOOP(before, after) \
     expect_pass(ir_pass_loop, "insn 0x0 4\n" before "exit -> 0x0 after 1\n", after)
 
 // ir->pc is the pc of the first instruction.
@@ -1233,18 +1267,22 @@ Test(loop, what_is_set_is_carried)
 {
     LOOP("%2 = get.i64 a\n %3 = get.f64 d\n %4 = get.i64 b\n set b, %2\n set d, %3\n set b, %4\n",
          "%1 = get.i64 b, carried\n %2 = get.f64 d, carried\n insn 0x0 4\n %4 = get.i64 a\n"
-         "%5 = get.f64 d\n %6 = get.i64 b\n set b, %4\n set d, %5\n set b, %6\n exit -> 0x0 after 1\n");
+         "%5 = get.f64 d\n %6 = get.i64 b\n set b, %4\n set d, %5\n set b, %6\n exit -> 0x0 after "
+         "1\n");
 }
 
 Test(loop, a_read_is_of_the_iteration_before)
 {
-    struct ir *ir = parse("insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n set a, %4\n"
-                          "br eq %4, %3 -> 0x4 after 1\n exit -> 0x0 after 1");
+    struct ir *ir =
+        parse("insn 0x0 4\n %2 = get.i64 a\n %3 = get.i64 b\n %4 = add.i64 %2, %3\n set a, %4\n"
+              "br eq %4, %3 -> 0x4 after 1\n exit -> 0x0 after 1");
     ir_pass_loop(ir);
     ir_optimize(ir);
     expect_valid(ir);
-    expect_text(ir, "%1 = get.i64 a, carried\n insn 0x0 4\n %4 = get.i64 b\n %5 = add.i64 %1, %4\n set a, %5\n"
-                    "br eq %5, %4 -> 0x4 after 1\n exit -> 0x0 after 1");
+    expect_text(
+        ir,
+        "%1 = get.i64 a, carried\n insn 0x0 4\n %4 = get.i64 b\n %5 = add.i64 %1, %4\n set a, %5\n"
+        "br eq %5, %4 -> 0x4 after 1\n exit -> 0x0 after 1");
     g_free(ir);
 }
 
@@ -1254,7 +1292,8 @@ Test(loop, others_are_left_alone)
         "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n exit -> 0x4 after 1\n",
         "insn 0x0 4\n %2 = get.i64 a\n exit -> 0x0 after 1\n",
         "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n leave 0 -> 0x0 after 1\n",
-        "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n br eq %2, %2 -> 0x0 after 1\n exit -> 0x4 after 1\n",
+        "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n br eq %2, %2 -> 0x0 after 1\n exit -> 0x4 after "
+        "1\n",
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(same); i++)
         expect_pass(ir_pass_loop, same[i], same[i]);
@@ -1288,7 +1327,8 @@ Test(loop, no_more_than_hosts_can_carry)
 
 Test(dead, values)
 {
-    DEAD("insn 0x0 4\n %2 = get.i64 a\n %3 = add.i64 %2, %2\n %4 = mul.i64 %3, %3\n %5 = not.i64 %2\n"
+    DEAD("insn 0x0 4\n %2 = get.i64 a\n %3 = add.i64 %2, %2\n %4 = mul.i64 %3, %3\n %5 = not.i64 "
+         "%2\n"
          "%6 = call.i64 pure %4\n %7 = chk.i64 r %2, +0 8\n set b, %5\n exit -> 0x4 after 1",
          "insn 0x0 4\n %2 = get.i64 a\n %5 = not.i64 %2\n set b, %5\n exit -> 0x4 after 1");
 }
@@ -1304,15 +1344,18 @@ Test(dead, effects_stay)
 
 Test(dead, sets_that_no_exit_sees)
 {
-    DEAD("insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n %4 = neg.i64 %2\n set b, %3\n insn 0x4 4\n"
-         "set b, %4\n exit -> 0x8 after 2",
-         "insn 0x0 4\n %2 = get.i64 a\n %4 = neg.i64 %2\n insn 0x4 4\n set b, %4\n exit -> 0x8 after 2");
+    DEAD(
+        "insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n %4 = neg.i64 %2\n set b, %3\n insn 0x4 4\n"
+        "set b, %4\n exit -> 0x8 after 2",
+        "insn 0x0 4\n %2 = get.i64 a\n %4 = neg.i64 %2\n insn 0x4 4\n set b, %4\n exit -> 0x8 "
+        "after 2");
 }
 
 Test(dead, sets_that_a_branch_sees)
 {
-    const char *same = "insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n %4 = neg.i64 %2\n set b, %3\n"
-                       "br eq %2, %3 -> 0x10 after 1\n insn 0x4 4\n set b, %4\n exit -> 0x8 after 2";
+    const char *same =
+        "insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n %4 = neg.i64 %2\n set b, %3\n"
+        "br eq %2, %3 -> 0x10 after 1\n insn 0x4 4\n set b, %4\n exit -> 0x8 after 2";
     DEAD(same, same);
 }
 
@@ -1328,7 +1371,8 @@ Test(dead, sets_that_a_fault_sees)
     DEAD(same, same);
     same = "insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n set b, %3\n insn 0x4 4\n raise %2, 0x5";
     DEAD(same, same);
-    DEAD("insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n insn 0x4 4\n call fault\n set b, %3\n insn 0x8 4\n"
+    DEAD("insn 0x0 4\n %2 = get.i64 a\n %3 = not.i64 %2\n insn 0x4 4\n call fault\n set b, %3\n "
+         "insn 0x8 4\n"
          "set b, %2\n exit -> 0xc after 3",
          "insn 0x0 4\n %2 = get.i64 a\n insn 0x4 4\n call fault\n insn 0x8 4\n set b, %2\n"
          "exit -> 0xc after 3");
@@ -1336,7 +1380,8 @@ Test(dead, sets_that_a_fault_sees)
 
 Test(dead, sets_of_others)
 {
-    DEAD("insn 0x0 4\n %2 = get.i64 a\n set b, %2\n set c, %2\n call effect\n insn 0x4 4\n set c, %2\n"
+    DEAD("insn 0x0 4\n %2 = get.i64 a\n set b, %2\n set c, %2\n call effect\n insn 0x4 4\n set c, "
+         "%2\n"
          "exit -> 0x8 after 2",
          "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n call effect\n insn 0x4 4\n set c, %2\n"
          "exit -> 0x8 after 2");
@@ -1347,16 +1392,18 @@ Test(dead, sets_of_others)
 // Two 64-bit guest instructions of a kind that compilers make: sum of two words of a structure.
 Test(optimize, whole_unit)
 {
-    expect_pass(ir_optimize,
-                "insn 0x1000 4\n %2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n set a, %4\n"
-                "insn 0x1004 2\n %7 = get.i64 a\n %8 = chk.i64 r %7, +0 4\n %9 = ld.i64 32s %7, %8, +0\n"
-                "set b, %9\n insn 0x1006 2\n %12 = get.i64 a\n %13 = chk.i64 r %12, +4 4\n"
-                "%14 = ld.i64 32s %12, %13, +4\n set c, %14\n insn 0x1008 4\n %17 = get.i64 b\n"
-                "%18 = get.i64 c\n %19 = trunc.i32 %17\n %20 = trunc.i32 %18\n %21 = add.i32 %19, %20\n"
-                "%22 = sext.i64 32 %21\n set b, %22\n exit -> 0x100c after 4\n",
-                "insn 0x1000 4\n %2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n set a, %4\n"
-                "insn 0x1004 2\n %8 = chk.i64 rs %2, +16 8\n %9 = ld.i64 32s %2, %8, +16\n set b, %9\n"
-                "insn 0x1006 2\n %14 = ld.i64 32s %2, %8, +20\n set c, %14\n insn 0x1008 4\n"
-                "%19 = trunc.i32 %9\n %20 = trunc.i32 %14\n %21 = add.i32 %19, %20\n %22 = sext.i64 32 %21\n"
-                "set b, %22\n exit -> 0x100c after 4\n");
+    expect_pass(
+        ir_optimize,
+        "insn 0x1000 4\n %2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n set a, %4\n"
+        "insn 0x1004 2\n %7 = get.i64 a\n %8 = chk.i64 r %7, +0 4\n %9 = ld.i64 32s %7, %8, +0\n"
+        "set b, %9\n insn 0x1006 2\n %12 = get.i64 a\n %13 = chk.i64 r %12, +4 4\n"
+        "%14 = ld.i64 32s %12, %13, +4\n set c, %14\n insn 0x1008 4\n %17 = get.i64 b\n"
+        "%18 = get.i64 c\n %19 = trunc.i32 %17\n %20 = trunc.i32 %18\n %21 = add.i32 %19, %20\n"
+        "%22 = sext.i64 32 %21\n set b, %22\n exit -> 0x100c after 4\n",
+        "insn 0x1000 4\n %2 = get.i64 a\n %3 = const.i64 0x10\n %4 = add.i64 %2, %3\n set a, %4\n"
+        "insn 0x1004 2\n %8 = chk.i64 rs %2, +16 8\n %9 = ld.i64 32s %2, %8, +16\n set b, %9\n"
+        "insn 0x1006 2\n %14 = ld.i64 32s %2, %8, +20\n set c, %14\n insn 0x1008 4\n"
+        "%19 = trunc.i32 %9\n %20 = trunc.i32 %14\n %21 = add.i32 %19, %20\n %22 = sext.i64 32 "
+        "%21\n"
+        "set b, %22\n exit -> 0x100c after 4\n");
 }
