@@ -402,10 +402,10 @@ static void accesses(struct gen *g)
 
 static void call_op(struct gen *g, bool may_fault)
 {
-    const struct ir_call *c = &side_calls[gen_below(g, side_nr_calls)];
+    unsigned which = SIDE_CALL_FLUSH + gen_below(g, side_nr_calls - SIDE_CALL_FLUSH);
+    const struct ir_call *c = &side_calls[which];
     bool bad = c->flags & CALL_FAULT && !may_fault;
-    if (bad || c == &side_calls[SIDE_CALL_SET_KEY] || c == &side_calls[SIDE_CALL_KICK] ||
-        g->ir->nr_calls + 8 > IR_MAX_CALLS)
+    if (bad || g->ir->nr_calls + 8 > IR_MAX_CALLS)
         return;
     ir_ref arg[4] = {0};
     for (unsigned k = 0; k < 4; k++)
@@ -646,7 +646,9 @@ static uint64_t good_address(struct gen *g)
     case 7:
         return gen_random(g);
     case 8:
+        return SIDE_WINDOW + in_page;
     case 9:
+    case 10:
         if (g->wide)
             return SIDE_ALIAS + page * PAGE_SIZE + in_page;
         // fall through
@@ -679,6 +681,7 @@ void gen_state(struct gen *g, struct side_state *st)
     }
     st->fp_flags = gen_chance(g, 2) ? 0 : gen_below(g, 64) & 0x3d;
     st->log = gen_random(g);
+    st->bank = gen_below(g, 4);
     st->steps = gen_below(g, 1000000);
     st->retired = gen_below(g, 1000000);
 }

@@ -70,7 +70,7 @@ static int ram_page(const struct cpu *cpu, uint64_t page)
     return -1;
 }
 
-static void map(const struct cpu *cpu, vaddr_t addr, unsigned regime, struct tlb_fill *fill)
+static void map(struct cpu *cpu, vaddr_t addr, unsigned regime, struct tlb_fill *fill)
 {
     uint64_t page = addr >> PAGE_BITS, in_alias = page - (SIDE_ALIAS >> PAGE_BITS);
     int i = ram_page(cpu, page);
@@ -81,6 +81,12 @@ static void map(const struct cpu *cpu, vaddr_t addr, unsigned regime, struct tlb
         fill->uncached = i == SIDE_VARYING;
         if (i == SIDE_HOLE)
             memset(fill->prot, 0, sizeof(fill->prot));
+        if (i == SIDE_VARYING)
+            fill->prot[TLB_EXEC] = !(addr & 0x40);
+        if (i == SIDE_VARYING && addr & 0x80)
+            fill->prot[TLB_WRITE] = false;
+    } else if (page == SIDE_WINDOW >> PAGE_BITS) {
+        fill->paddr = SIDE_BASE + side_of(cpu)->cpu->bank * PAGE_SIZE;
     } else if (!cpu->addr32 && in_alias < SIDE_PAGES) {
         fill->paddr = SIDE_BASE + in_alias * PAGE_SIZE;
     } else if (page == SIDE_IO >> PAGE_BITS) {
@@ -222,6 +228,18 @@ static uint64_t call_kick(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, u
     return a;
 }
 
+static uint64_t call_set_bank(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
+{
+    (void)c, (void)d;
+    side_of(cpu)->cpu->bank = a & 3;
+    if (b & 1)
+        cpu_flush_tlb(cpu);
+    else
+        cpu_flush_tlb_page(cpu, SIDE_WINDOW);
+    clobber();
+    return a;
+}
+
 static uint64_t call_pure(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, uint64_t d)
 {
     (void)cpu;
@@ -303,10 +321,11 @@ static uint64_t call_all(struct cpu *cpu, uint64_t a, uint64_t b, uint64_t c, ui
 
 const struct ir_call side_calls[] = {
     [SIDE_CALL_SET_KEY] = {call_set_key, "set_key", 0},
-    [SIDE_CALL_FLUSH] = {call_flush, "flush", 0},
     [SIDE_CALL_KICK] = {call_kick, "kick", 0},
-    [SIDE_CALL_RANDOM] = {call_pure, "pure", CALL_PURE},
-    {call_effect, "effect", 0},
+    [SIDE_CALL_SET_BANK] = {call_set_bank, "set_bank", 0},
+    [SIDE_CALL_FLUSH] = {call_flush, "flush", 0},
+    [SIDE_CALL_PURE] = {call_pure, "pure", CALL_PURE},
+    [SIDE_CALL_EFFECT] = {call_effect, "effect", 0},
     {call_fault, "fault", CALL_FAULT},
     {call_load, "load", CALL_FAULT},
     {call_store, "store", CALL_FAULT},
@@ -435,6 +454,7 @@ void side_set(struct side *s, const struct side_state *st, const uint8_t *ram)
     s->cpu->rm = st->rm;
     s->cpu->pending = st->pending;
     s->cpu->enabled = st->enabled;
+    s->cpu->bank = st->bank;
     s->steps = st->steps;
     s->log = st->log;
     s->events = st->events;
@@ -465,6 +485,7 @@ void side_get(const struct side *s, struct side_state *st)
                               .rm = s->cpu->rm,
                               .pending = s->cpu->pending,
                               .enabled = s->cpu->enabled,
+                              .bank = s->cpu->bank,
                               .stop = s->stop};
     if (cpu->fault.pending && cpu->next_mode == CPU_NORMAL) {
         st->fault_cause = cpu->fault.cause;
@@ -478,7 +499,7 @@ void side_get(const struct side *s, struct side_state *st)
 #define FIELDS(X)                                                                                  \
     X(pc)                                                                                          \
     X(retired) X(steps) X(log) X(events) X(budget) X(leave) X(fault) X(fault_cause) X(fault_value) \
-        X(next_mode) X(fp_flags) X(halted) X(mode) X(rm) X(pending) X(enabled) X(stop)
+        X(next_mode) X(fp_flags) X(halted) X(mode) X(rm) X(pending) X(enabled) X(stop) X(bank)
 
 static void compare_homes(const struct side *a, const struct side *b, GString *out)
 {

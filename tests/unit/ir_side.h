@@ -12,7 +12,7 @@
 #define SIDE_BASE    UINT64_C(0x80000000) // 16 pages of RAM, of which:
 #define SIDE_RO      8                    // is read-only
 #define SIDE_HOLE    9                    // is not mapped
-#define SIDE_VARYING 10                   // has translations good for one access
+#define SIDE_VARYING 10                   // permission varies within it
 #define SIDE_PAGES   16
 #define SIDE_ROM     UINT64_C(0x80010000)   // stores are refused by the bus
 #define SIDE_NOTHING UINT64_C(0x80011000)   // mapped, but the bus has nothing there
@@ -20,6 +20,9 @@
 #define SIDE_ALIAS   UINT64_C(0x4000000000) // the RAM once more, writable; 64-bit CPUs only
 // The first and the last page of the address space are the last two pages of RAM. In regime 1 every
 // fourth page of RAM is read-only.
+
+// A page that maps to one of the first four pages of RAM, as the guest chooses.
+#define SIDE_WINDOW UINT64_C(0x80030000)
 
 #define SIDE_RAM_SIZE (SIDE_PAGES * PAGE_SIZE)
 
@@ -69,7 +72,8 @@ struct side_state {
     uint8_t next_mode;
     uint8_t mode, rm, pending, enabled; // of the guest's own, see side_cpu
     uint8_t stop;
-    uint8_t pad[3];
+    uint8_t bank;
+    uint8_t pad[2];
 };
 
 struct side_cpu {
@@ -81,6 +85,7 @@ struct side_cpu {
     uint8_t rm;      // rounding mode, part of the key
     uint8_t pending; // an interrupt is
     uint8_t enabled; // it would be taken
+    uint8_t bank;    // the page that the window is of
     struct side *side;
 };
 
@@ -127,9 +132,17 @@ void side_run_loop(struct side *s, uint64_t steps, uint64_t slice);
 // Functions that IR may call. They log their arguments, and clobber what a call may clobber.
 extern const struct ir_call side_calls[];
 extern const unsigned side_nr_calls;
-// set_key changes what code means: mode a, rounding mode b (if it is one), interrupts enabled c.
-// Behind it and behind kick, which raises the interrupt, the unit must be left or jump indirectly.
-enum { SIDE_CALL_SET_KEY = 0, SIDE_CALL_FLUSH = 1, SIDE_CALL_KICK = 2, SIDE_CALL_RANDOM = 3 };
+// set_key changes what code means: mode a, rounding mode b (if it is one), interrupts enabled c. kick
+// raises the interrupt. set_bank gives the window another page, a, and flushes that page, or with b
+// all. Behind these three the unit must be left or jump indirectly.
+enum {
+    SIDE_CALL_SET_KEY,
+    SIDE_CALL_KICK,
+    SIDE_CALL_SET_BANK,
+    SIDE_CALL_FLUSH, // from here on: may be called anywhere
+    SIDE_CALL_PURE,
+    SIDE_CALL_EFFECT,
+};
 
 // Bits that look random, from a number.
 uint64_t side_hash(uint64_t v);

@@ -31,7 +31,9 @@ static vaddr_t code_at(uint64_t v)
 
 static vaddr_t near_pc(struct gen *g, vaddr_t pc)
 {
-    return code_at(pc - SIDE_BASE + gen_below(g, 128) - 48);
+    pc += gen_below(g, 128) - 48;
+    bool window = pc - SIDE_WINDOW < PAGE_SIZE;
+    return window ? SIDE_WINDOW + (pc & 0xffe) : code_at(pc - SIDE_BASE);
 }
 
 static void call(struct ir *ir, unsigned index, ir_ref a, ir_ref b, ir_ref c)
@@ -52,6 +54,8 @@ static void lift_wild_jump(struct lift *l, struct gen *g)
 {
     vaddr_t target = SIDE_BASE + (gen_random(g) & 0x1fffe);
     if (gen_chance(g, 2))
+        target = SIDE_WINDOW + (gen_random(g) & 0xfe);
+    else if (gen_chance(g, 2))
         target = SIDE_BASE + (1 + gen_below(g, SIDE_VARYING + 1)) * PAGE_SIZE - 2;
     lift_jump_indirect(l, IR_JUMP, ir_const(l->ir, l->cpu->addr32 ? IR_I32 : IR_I64, target));
 }
@@ -74,6 +78,17 @@ static void lift_set_key(struct lift *l, struct gen *g)
     struct ir *ir = l->ir;
     ir_ref rm = ir_const(ir, IR_I64, gen_chance(g, 2) ? 7 : gen_below(g, FP_RMM + 1));
     call(ir, SIDE_CALL_SET_KEY, gen_pick(g, IR_I64), rm, ir_const(ir, IR_I64, gen_below(g, 4)));
+    if (gen_chance(g, 2))
+        lift_random_indirect(l, g);
+    else
+        lift_leave(l, LEAVE_LOOKUP);
+}
+
+// Other code may be in the window now, where this may be running.
+static void lift_set_bank(struct lift *l, struct gen *g)
+{
+    struct ir *ir = l->ir;
+    call(ir, SIDE_CALL_SET_BANK, gen_pick(g, IR_I64), ir_const(ir, IR_I64, gen_below(g, 4)), 0);
     if (gen_chance(g, 2))
         lift_random_indirect(l, g);
     else
@@ -151,8 +166,10 @@ static void lift_one(struct lift *l, struct gen *g)
         lift_device_access(l, g);
         break;
     case 5:
-    case 6:
         lift_store_to_code(l, g);
+        break;
+    case 6:
+        lift_set_bank(l, g);
         break;
     case 7:
     case 8:
@@ -233,6 +250,8 @@ static void make_state(struct gen *g, struct side_state *st)
     st->pc = code_at(gen_random(g));
     st->mode = gen_below(g, 4);
     st->enabled = 1;
+    if (gen_chance(g, 4))
+        st->pc = SIDE_WINDOW + (st->pc & 0xffe);
 }
 
 static void make_program(struct player *p, uint64_t number)

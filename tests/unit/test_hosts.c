@@ -322,7 +322,7 @@ static void unit_of_op(struct gen *g, enum ir_opcode op)
     for (unsigned i = 0; i < OPS_IN_UNIT; i++)
         plan(g, op, &plans[i]);
     if (gen_chance(g, 2))
-        ir_call(ir, side_calls[SIDE_CALL_RANDOM + 1].fn, "effect", 0, IR_VOID, 0, 0, 0, 0);
+        ir_call(ir, side_calls[SIDE_CALL_EFFECT].fn, "effect", 0, IR_VOID, 0, 0, 0, 0);
     for (unsigned i = 0; i < OPS_IN_UNIT; i++)
         results[i] = gen_apply(g, op, plans[i].type, plans[i].arg);
     for (unsigned i = 0; i < OPS_IN_UNIT; i++)
@@ -528,7 +528,7 @@ static void many_values(struct ir *ir, unsigned n)
     ir_guest(ir, ir->pc, 4);
     for (unsigned i = 0; i < n; i++)
         value[i] = ir_bini(ir, IR_MUL, ir_get(ir, SIDE_L), 2 * i + 3);
-    ir_call(ir, side_calls[SIDE_CALL_RANDOM + 1].fn, "effect", 0, IR_VOID, 0, 0, 0, 0);
+    ir_call(ir, side_calls[SIDE_CALL_EFFECT].fn, "effect", 0, IR_VOID, 0, 0, 0, 0);
     for (unsigned i = 0; i < n; i++)
         sum = ir_bin(ir, IR_XOR, ir_bini(ir, IR_ROTL, sum, 1), value[i]);
     ir_set(ir, SIDE_L, sum);

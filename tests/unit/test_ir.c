@@ -1292,8 +1292,8 @@ Test(loop, others_are_left_alone)
         "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n exit -> 0x4 after 1\n",
         "insn 0x0 4\n %2 = get.i64 a\n exit -> 0x0 after 1\n",
         "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n leave 0 -> 0x0 after 1\n",
-        "insn 0x0 4\n %2 = get.i64 a\n set b, %2\n br eq %2, %2 -> 0x0 after 1\n exit -> 0x4 after "
-        "1\n",
+        ("insn 0x0 4\n %2 = get.i64 a\n set b, %2\n br eq %2, %2 -> 0x0 after 1\n"
+         "exit -> 0x4 after 1\n"),
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(same); i++)
         expect_pass(ir_pass_loop, same[i], same[i]);
