@@ -85,6 +85,8 @@ static void map(struct cpu *cpu, vaddr_t addr, unsigned regime, struct tlb_fill 
             fill->prot[TLB_EXEC] = !(addr & 0x40);
         if (i == SIDE_VARYING && addr & 0x80)
             fill->prot[TLB_WRITE] = false;
+    } else if (page == (SIDE_WINDOW >> PAGE_BITS) - 1) {
+        fill->paddr = SIDE_BASE + 3 * PAGE_SIZE;
     } else if (page == SIDE_WINDOW >> PAGE_BITS) {
         fill->paddr = SIDE_BASE + side_of(cpu)->cpu->bank * PAGE_SIZE;
     } else if (!cpu->addr32 && in_alias < SIDE_PAGES) {

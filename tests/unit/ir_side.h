@@ -21,7 +21,8 @@
 // The first and the last page of the address space are the last two pages of RAM. In regime 1 every
 // fourth page of RAM is read-only.
 
-// A page that maps to one of the first four pages of RAM, as the guest chooses.
+// A page that maps to one of the first four pages of RAM, as the guest chooses; the page before it
+// maps to the fourth.
 #define SIDE_WINDOW UINT64_C(0x80030000)
 
 #define SIDE_RAM_SIZE (SIDE_PAGES * PAGE_SIZE)

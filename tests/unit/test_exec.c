@@ -54,7 +54,7 @@ static void lift_wild_jump(struct lift *l, struct gen *g)
 {
     vaddr_t target = SIDE_BASE + (gen_random(g) & 0x1fffe);
     if (gen_chance(g, 2))
-        target = SIDE_WINDOW + (gen_random(g) & 0xfe);
+        target = SIDE_WINDOW + (gen_chance(g, 2) ? -2 : (int)gen_below(g, 128) * 2);
     else if (gen_chance(g, 2))
         target = SIDE_BASE + (1 + gen_below(g, SIDE_VARYING + 1)) * PAGE_SIZE - 2;
     lift_jump_indirect(l, IR_JUMP, ir_const(l->ir, l->cpu->addr32 ? IR_I32 : IR_I64, target));
@@ -376,6 +376,12 @@ static void run_program(const struct player *p, uint64_t number)
         expect_steps_add_up(p, p->side[i], traps[i]);
 }
 
+static void fill_with_nothing(struct player *p)
+{
+    for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 2)
+        store_le(p->ram + i, 2, BITS_NOTHING);
+}
+
 static void expect_same(const struct player *p, const struct side *s)
 {
     char *difference = side_compare(p->side[0], s);
@@ -404,8 +410,7 @@ Test(exec, exits_to_a_failing_fetch)
     struct player p;
     player_init(&p, true);
     make_program(&p, 0);
-    for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 2)
-        store_le(p.ram + i, 2, BITS_NOTHING);
+    fill_with_nothing(&p);
     p.ram[SIDE_HOLE * PAGE_SIZE - 2] |= 3; // goes on in the hole
     for (unsigned i = 0; i < p.nr; i++)
         set_up(&p, p.side[i]);
@@ -434,8 +439,7 @@ Test(exec, code_changes)
         player_init(&p, true);
         make_program(&p, 0);
         struct side *s = p.side[p.nr - 1];
-        for (unsigned k = 0; k < SIDE_RAM_SIZE; k += 2)
-            store_le(p.ram + k, 2, BITS_NOTHING);
+        fill_with_nothing(&p);
         p.ram[end - 2] |= 3; // goes on in the next page
         set_up(&p, s);
         for (unsigned turn = 0; turn < 3; turn++) {
@@ -453,14 +457,34 @@ Test(exec, code_changes)
     }
 }
 
+// A fetch fails at its own instruction, not where the unit would begin.
+Test(exec, permission_to_fetch_varies)
+{
+    struct player p;
+    player_init(&p, true);
+    make_program(&p, 0);
+    fill_with_nothing(&p);
+    for (unsigned i = 0; i < p.nr; i++) {
+        struct side *s = p.side[i];
+        vaddr_t start = SIDE_BASE + SIDE_VARYING * PAGE_SIZE + 0x30;
+        set_up(&p, s);
+        s->cpu->cpu.pc = start;
+        side_run_loop(s, 8, 100);
+        cr_expect(eq(u64, s->cpu->cpu.pc, start + 16));
+        cr_expect(eq(u64, exec_stats(s->exec)->traps, 0));
+        side_run_loop(s, 1, 100);
+        cr_expect(eq(u64, exec_stats(s->exec)->traps, 1));
+    }
+    player_free(&p);
+}
+
 // More units than the cache starts with room for: all are found again.
 Test(exec, many_units)
 {
     struct player p;
     player_init(&p, true);
     make_program(&p, 0);
-    for (unsigned i = 0; i < SIDE_RAM_SIZE; i += 2)
-        store_le(p.ram + i, 2, BITS_NOTHING);
+    fill_with_nothing(&p);
     struct side *s = p.side[0];
     set_up(&p, s);
     uint64_t made[2];
