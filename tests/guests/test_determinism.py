@@ -10,18 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-SRC = Path(os.environ.get("FERRY_SRC", Path(__file__).resolve().parent.parent.parent))
-FERRY = os.environ.get("FERRY", str(SRC / "build/ferry"))
-CACHE = Path(os.environ.get("FERRY_CACHE", SRC / ".cache"))
+from console import FERRY, fetch, make
+
 INSNS = int(os.environ.get("DETERMINISM_INSNS", "900000000"))
 STEP = 1000000
-
-
-def need(what, path):
-    if not path.exists():
-        print(f"{what} is not in the cache ({path}); tests/guests/fetch gets it")
-        sys.exit(77)
-    return str(path)
 
 
 def start(out, accel, harts, extra=()):
@@ -66,8 +58,9 @@ def compare(tmp, harts):
     return verdict(f"{harts} harts, quiet host against loaded host", a, c) and good
 
 
-KERNEL = need("Debian's kernel", CACHE / "linux/Image")
-INITRD = need("the initramfs", CACHE / "initramfs.cpio")
+KERNEL = str(fetch("linux") / "Image")
+fetch("busybox")
 with tempfile.TemporaryDirectory() as directory:
+    INITRD = str(make("mkinitramfs", Path(directory) / "initramfs.cpio"))
     results = [compare(Path(directory), harts) for harts in (1, 4)]
 sys.exit(0 if all(results) else 1)

@@ -8,6 +8,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 import urllib.request
 from pathlib import Path
 
@@ -119,13 +120,26 @@ def expect_stage(console, name):
     expect_equal(console.expect(rf"^VIRTIO: {name}: (.*)\n", 120).group(1), "ok", name)
 
 
-def talk_to_port(tmp, console):
-    with socket.socket(socket.AF_UNIX) as s:
-        s.connect(f"{tmp}/port")
-        s.sendall(b"from the host\n")
-        expect_stage(console, "ports")
-        s.settimeout(10)
-        expect_equal(s.makefile().readline(), "to the port\n", "what the port said")
+def connect_port(tmp, timeout=30):
+    """Linux reads the end of the file from a port that has nobody at its other end: be there before it boots."""
+    end = time.monotonic() + timeout
+    s = socket.socket(socket.AF_UNIX)
+    while True:
+        try:
+            s.connect(f"{tmp}/port")
+            break
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+    s.sendall(b"from the host\n")
+    s.settimeout(10)
+    return s
+
+
+def check_ports(tmp, console, port):
+    expect_stage(console, "ports")
+    expect_equal(port.makefile().readline(), "to the port\n", "what the port said")
     expect_equal((tmp / "hvc").read_text().replace("\r", ""), "to the console\n", "the console's output")
 
 
@@ -149,11 +163,11 @@ def fetch_page(port, console):
 def check(tmp, legacy, watch):
     port = free_port()
     set_up(tmp)
-    with Console(*command(tmp, legacy, port)) as console:
+    with Console(*command(tmp, legacy, port)) as console, connect_port(tmp) as host_port:
         watch(console)
         expect_stage(console, "disk")
         expect_stage(console, "folder")
-        talk_to_port(tmp, console)
+        check_ports(tmp, console, host_port)
         expect_stage(console, "entropy")
         console.expect(r"^VIRTIO: serving", 60)
         fetch_page(port, console)
