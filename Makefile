@@ -107,6 +107,31 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRAR
 .PRECIOUS: $(BUILD)/%.o
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(UNIT_TESTS:%=%.o))
 
+# --- Random programs ---
+
+FUZZ_DIR := $(BUILD)/tests/fuzz
+FUZZ_FILES := $(FUZZ_DIR)/fuzz $(FUZZ_DIR)/runtime32.bin $(FUZZ_DIR)/runtime64.bin
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/fuzz/*.c)))
+RISCV_CC ?= riscv64-unknown-elf-gcc
+RISCV_OBJCOPY ?= riscv64-unknown-elf-objcopy
+
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ_FILES)
+
+$(FUZZ_DIR)/fuzz: $(FUZZ_OBJECTS) $(LIBRARY)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS)
+
+$(FUZZ_DIR)/runtime32.bin: RISCV_ARCH := -march=rv32imafd_zicsr_zifencei -mabi=ilp32
+$(FUZZ_DIR)/runtime64.bin: RISCV_ARCH := -march=rv64imafd_zicsr_zifencei -mabi=lp64
+$(FUZZ_DIR)/runtime%.bin: tests/fuzz/runtime.S tests/fuzz/layout.h
+	@mkdir -p $(@D)
+	@echo "  RISCV   $@"
+	@$(RISCV_CC) $(RISCV_ARCH) -I. -nostdlib -Wl,-Ttext=0,--build-id=none $< -o $@.elf
+	@$(RISCV_OBJCOPY) -O binary $@.elf $@
+
+-include $(FUZZ_OBJECTS:.o=.d)
+
 # --- Running and testing ---
 
 .PHONY: deps run check check-quick check-asan check-unit check-stress bench
@@ -131,7 +156,7 @@ check-stress:
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)/stress CONFIGURE_FLAGS=--enable-stress check-quick
 
 bench: all
-	@FERRY=$(abspath $(PROGRAM)) tests/bench/run
+	@FERRY=$(abspath $(PROGRAM)) FERRY_BUILD=$(abspath $(BUILD)) tests/bench/all $(BENCH)
 
 # --- Installing ---
 
@@ -172,7 +197,7 @@ help:
 	@echo 'make check        run all tests (TESTS="name..." for some of them)'
 	@echo 'make check-quick  run those that take less than a minute together'
 	@echo 'make check-asan   the same under the sanitizers; check-stress: with tiny caches'
-	@echo 'make bench        measure'
+	@echo 'make bench        measure (BENCH="boot kernels run" for some of it)'
 	@echo 'make deps         install the Debian packages that all of this needs'
 	@echo 'make install      PREFIX, DESTDIR; make uninstall'
 	@echo 'make clean, distclean, format, format-check'
