@@ -21,6 +21,7 @@
     X(LOG_MMU, "mmu", "page-table walks and TLB flushes")                                          \
     X(LOG_UNIMP, "unimp", "what the guest asked for and is not implemented")                       \
     X(LOG_GUEST, "guest_errors", "mistakes of the guest")                                          \
+    X(LOG_JIT, "jit", "counters of the translator, at the end")                                    \
     X(LOG_NOCHAIN, "nochain", "do not link units, so that exec shows each")
 
 enum log_channel_index {

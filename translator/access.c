@@ -31,6 +31,7 @@ const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned
     if (is_valid(e, addr, access))
         return e;
     struct tlb_fill fill = {0};
+    cpu->exec->stats.walks++;
     if (!cpu->guest->walk(cpu, addr, size, access, regime, &fill)) {
         assert(cpu->fault.pending);
         return NULL;
@@ -172,6 +173,7 @@ bool access_slow(struct cpu *cpu, vaddr_t addr, unsigned memop, unsigned regime,
 {
     unsigned size = 1u << (memop & MO_SIZE);
     bool misaligned = addr & (size - 1);
+    cpu->exec->stats.slow_accesses++;
     bool rmw = memop & MO_RMW;
     uint64_t v = write ? extend(*value, memop & ~MO_SIGN) : 0;
     if (misaligned && (memop & MO_ALIGN || cpu->align_all)) {
@@ -190,6 +192,7 @@ uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned ch
 {
     enum tlb_access access = chk_flags & CHK_WRITE ? TLB_WRITE : TLB_READ;
     struct tlb_entry temp;
+    cpu->exec->stats.slow_checks++;
     bool whole = (addr & ~PAGE_MASK) <= PAGE_SIZE - span && !(chk_flags & CHK_ALIGN && addr & (span - 1));
     const struct tlb_entry *e = whole ? access_translate(cpu, addr, 1, access, regime, &temp) : NULL;
     if (e && e != &temp && access == TLB_WRITE && miss_bits(e, addr, access) == TLB_SLOW) {
@@ -231,6 +234,8 @@ static void new_epoch(struct cpu *cpu)
     }
     memset(cpu->jump_pages, 0, sizeof(cpu->jump_pages));
     cpu_leave_soon(cpu);
+    if (cpu->exec)
+        cpu->exec->stats.epochs++;
 }
 
 static unsigned page_hash(vaddr_t addr)
@@ -251,12 +256,16 @@ void cpu_flush_tlb(struct cpu *cpu)
 {
     tlb_flush(&cpu->tlb);
     new_epoch(cpu);
+    if (cpu->exec)
+        cpu->exec->stats.flushes++;
 }
 
 void cpu_flush_tlb_page(struct cpu *cpu, vaddr_t addr)
 {
     unsigned h = page_hash(addr);
     tlb_flush_page(&cpu->tlb, addr);
+    if (cpu->exec)
+        cpu->exec->stats.page_flushes++;
     // Most pages that systems flush one by one never held code.
     if (cpu->jump_pages[h / 64] >> (h % 64) & 1)
         new_epoch(cpu);

@@ -75,8 +75,19 @@ struct exec *exec_new(struct mem *mem, const struct host *host, size_t code_size
     return e;
 }
 
+static void log_stats(const struct exec *e)
+{
+    if (!log_on(LOG_JIT))
+        return;
+    GString *s = g_string_new(NULL);
+    exec_print_stats(e, s);
+    log_printf("%s", s->str);
+    g_string_free(s, TRUE);
+}
+
 void exec_free(struct exec *e)
 {
+    log_stats(e);
     if (e->host_data)
         e->host->free(e->host_data);
     units_free(e->units);
@@ -131,7 +142,6 @@ static struct unit *find_unit(struct exec *e, struct cpu *cpu, uint32_t key, enu
         return NULL;
     if (code.varies)
         *mode = CPU_SINGLE;
-    e->stats.lookups++;
     struct unit *u = look_up(e, cpu->pc, code.page, UNIT_KEY(key, *mode));
     if (u && code.varies) {
         // What could be fetched when it was made need not be so now.
@@ -169,6 +179,7 @@ static void connect_link(struct exec *e, uint64_t link, struct unit *to)
     struct unit_link *l = units_link(e->units, link);
     if (l->to || to->crosses || to->dead)
         return;
+    e->stats.links++;
     units_connect(e->units, link, to);
     e->host->link(e->host_data, units_link(e->units, link), to);
 }
@@ -267,6 +278,13 @@ void exec_request_stop(struct exec *e)
 const struct exec_stats *exec_stats(const struct exec *e)
 {
     return &e->stats;
+}
+
+void exec_print_stats(const struct exec *e, GString *out)
+{
+#define X(name, help) g_string_append_printf(out, "%14" PRIu64 "  %s\n", e->stats.name, help);
+    EXEC_STATS(X)
+#undef X
 }
 
 const struct host *exec_host(const struct exec *e)

@@ -11,11 +11,30 @@
 
 struct exec;
 
+// Of all CPUs together. No state: they may differ between executors.
+// X(name, help)
+#define EXEC_STATS(X)                                                                              \
+    X(units, "units translated")                                                                   \
+    X(guest_insns, "guest instructions translated")                                                \
+    X(clears, "times that all units were forgotten")                                               \
+    X(enters, "units entered from the loop")                                                       \
+    X(singles, "of them, units of one instruction")                                                \
+    X(noshares, "of them, units without shared checks")                                            \
+    X(capped, "of them, because the budget was short")                                             \
+    X(links, "exits linked")                                                                       \
+    X(traps, "traps taken")                                                                        \
+    X(interrupts, "interrupts taken")                                                              \
+    X(slow_accesses, "accesses that missed the inline probe")                                      \
+    X(slow_checks, "shared checks that missed it")                                                 \
+    X(walks, "page walks")                                                                         \
+    X(flushes, "TLB flushes")                                                                      \
+    X(page_flushes, "TLB flushes of a page")                                                       \
+    X(epochs, "times that the jump cache was voided")
+
 struct exec_stats {
-    uint64_t units, guest_insns; // translated
-    uint64_t translate_ns;       // host time spent on it (only with stats on)
-    uint64_t lookups, enters, singles, noshares, capped, clears;
-    uint64_t traps, interrupts;
+#define X(name, help) uint64_t name;
+    EXEC_STATS(X)
+#undef X
 };
 
 // Translator for all CPUs of a machine on `mem`. `host` is &host_interp or host_native.
@@ -39,6 +58,8 @@ void exec_request_stop(struct exec *e);
 // Forgets all translated code.
 void exec_clear(struct exec *e);
 const struct exec_stats *exec_stats(const struct exec *e);
+// Appends a line a counter.
+void exec_print_stats(const struct exec *e, GString *out);
 const struct host *exec_host(const struct exec *e);
 
 // ---- Slow accesses, for hosts ----
