@@ -5,7 +5,8 @@
 #define BASE_LIMITS_H
 
 #ifdef FERRY_STRESS
-#define LIMIT_TLB_BITS 3         // the invalid-tag scheme needs three
+#define LIMIT_TLB_BITS_MIN 3     // the invalid-tag scheme needs three
+#define LIMIT_TLB_BITS 4
 #define LIMIT_JUMP_CACHE_BITS 2
 #define LIMIT_GUEST_INSNS 3      // of a unit
 #define LIMIT_CODE_SIZE (2u << 20) // default size of the code buffer
@@ -14,8 +15,9 @@
 #define LIMIT_LOOP_GPRS 2          // guest registers carried around a loop
 #define LIMIT_LOOP_FPRS 1
 #else
-#define LIMIT_TLB_BITS 10
-#define LIMIT_JUMP_CACHE_BITS 12
+#define LIMIT_TLB_BITS_MIN 8
+#define LIMIT_TLB_BITS 13
+#define LIMIT_JUMP_CACHE_BITS 15
 #define LIMIT_GUEST_INSNS 64
 #define LIMIT_CODE_SIZE (64u << 20)
 #define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 0xff00)

@@ -5,6 +5,10 @@
 // changes permissions). A probe is `(addr ^ tag) <= PAGE_SIZE - size`: that one compare covers hit, page
 // crossing and permission, and leaves the offset in the page. A tag that must not match differs from every
 // address that could probe its entry in one bit of the index; so no address whatever gets through by it.
+// Zeros are such a tag for all entries but that of page 0.
+//
+// Tables begin small, so that small programs stay small and flushing is cheap, and grow where too many pages
+// come to be looked up between two flushes.
 #ifndef SOFTMMU_TLB_H
 #define SOFTMMU_TLB_H
 
@@ -14,8 +18,9 @@
 #include "softmmu/mem.h"
 
 #define TLB_REGIMES 8
+#define TLB_BITS_MIN LIMIT_TLB_BITS_MIN
 #define TLB_BITS_MAX LIMIT_TLB_BITS
-#define TLB_SIZE (1u << TLB_BITS_MAX) // entries of one regime
+#define TLB_SIZE_MAX (1u << TLB_BITS_MAX) // entries of one regime
 
 // XORed into the tag of an entry, they make it miss the inline probe and say why.
 #define TLB_SLOW BIT(12)    // valid; a store needs bookkeeping (clean or code page, ROM)
@@ -26,14 +31,17 @@ enum tlb_access { TLB_READ, TLB_WRITE, TLB_EXEC, TLB_NR_ACCESS };
 
 struct tlb_entry {
     uint64_t tag[TLB_NR_ACCESS]; // virtual page, XOR the bits above
-    uintptr_t host;              // of the page's first byte, or its physical address with TLB_IO
+    uintptr_t host;              // of the page's first byte; with TLB_IO its physical address; 0: no entry
 };
 
 _Static_assert(sizeof(struct tlb_entry) == 32, "translated code scales by 32");
 
+#define TLB_ENTRY_SHIFT 5
+
 struct tlb {
-    struct tlb_entry e[TLB_REGIMES][TLB_SIZE];
-    uint8_t used[TLB_REGIMES]; // regimes with entries since the last flush
+    uint32_t mask[TLB_REGIMES];  // what translated code ANDs with: (entries - 1) << TLB_ENTRY_SHIFT
+    uint32_t fills[TLB_REGIMES]; // entered since the table was empty
+    struct tlb_entry e[TLB_REGIMES][TLB_SIZE_MAX];
 };
 
 // What a page-table walk found, for one page of PAGE_SIZE.
@@ -43,19 +51,21 @@ struct tlb_fill {
     bool uncached;      // permissions vary within the page: good for this one access only
 };
 
-static inline unsigned tlb_index(vaddr_t addr)
+static inline unsigned tlb_index(const struct tlb *tlb, unsigned regime, vaddr_t addr)
 {
-    return (addr >> PAGE_BITS) & (TLB_SIZE - 1);
+    return (addr >> PAGE_BITS) & tlb->mask[regime] >> TLB_ENTRY_SHIFT;
 }
 
 static inline struct tlb_entry *tlb_entry_of(struct tlb *tlb, unsigned regime, vaddr_t addr)
 {
-    return &tlb->e[regime][tlb_index(addr)];
+    return &tlb->e[regime][tlb_index(tlb, regime, addr)];
 }
 
+// Of a struct that is all zeros.
 void tlb_init(struct tlb *tlb);
-// Forgets everything; cost is that of the regimes in use.
+// Forgets everything, or one regime; cost is that of the regimes in use.
 void tlb_flush(struct tlb *tlb);
+void tlb_flush_regime(struct tlb *tlb, unsigned regime);
 // Forgets one virtual page in all regimes.
 void tlb_flush_page(struct tlb *tlb, vaddr_t addr);
 // Stores to this host page (NULL: to all pages) must be seen again.

@@ -20,6 +20,8 @@ static uint64_t miss_bits(const struct tlb_entry *e, vaddr_t addr, enum tlb_acce
 static bool is_valid(const struct tlb_entry *e, vaddr_t addr, enum tlb_access access)
 {
     uint64_t bits = miss_bits(e, addr, access);
+    if (!e->host)
+        return false;
     return bits == 0 || bits == TLB_SLOW || bits == TLB_IO;
 }
 
@@ -31,7 +33,7 @@ const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned
     if (is_valid(e, addr, access))
         return e;
     struct tlb_fill fill = {0};
-    cpu->exec->stats.walks++;
+    COUNT(cpu, walks);
     if (!cpu->guest->walk(cpu, addr, size, access, regime, &fill)) {
         assert(cpu->fault.pending);
         return NULL;
@@ -173,7 +175,7 @@ bool access_slow(struct cpu *cpu, vaddr_t addr, unsigned memop, unsigned regime,
 {
     unsigned size = 1u << (memop & MO_SIZE);
     bool misaligned = addr & (size - 1);
-    cpu->exec->stats.slow_accesses++;
+    COUNT(cpu, slow_accesses);
     bool rmw = memop & MO_RMW;
     uint64_t v = write ? extend(*value, memop & ~MO_SIGN) : 0;
     if (misaligned && (memop & MO_ALIGN || cpu->align_all)) {
@@ -192,7 +194,7 @@ uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned ch
 {
     enum tlb_access access = chk_flags & CHK_WRITE ? TLB_WRITE : TLB_READ;
     struct tlb_entry temp;
-    cpu->exec->stats.slow_checks++;
+    COUNT(cpu, slow_checks);
     bool whole = (addr & ~PAGE_MASK) <= PAGE_SIZE - span && !(chk_flags & CHK_ALIGN && addr & (span - 1));
     const struct tlb_entry *e = whole ? access_translate(cpu, addr, 1, access, regime, &temp) : NULL;
     if (e && e != &temp && access == TLB_WRITE && miss_bits(e, addr, access) == TLB_SLOW) {
@@ -208,7 +210,8 @@ uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned ch
     if (e && e != &temp && miss_bits(e, addr, access) == 0)
         return e->host + (addr & ~PAGE_MASK);
     // The accesses one by one find out what is the matter, in their own order.
-    retry(cpu, CPU_NOSHARE);
+    cpu->fault.pending = false;
+    cpu->next_mode = CPU_NOSHARE;
     return 0;
 }
 
@@ -224,18 +227,30 @@ bool cpu_store(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uin
     return access_slow(cpu, addr, memop, cpu->key_regime, true, &value);
 }
 
+bool cpu_zero(struct cpu *cpu, vaddr_t addr, unsigned len)
+{
+    struct tlb_entry *e = tlb_entry_of(&cpu->tlb, cpu->key_regime, addr);
+    if (e->host && !miss_bits(e, addr, TLB_WRITE)) {
+        memset((uint8_t *)e->host + (addr & ~PAGE_MASK), 0, len);
+        return true;
+    }
+    for (unsigned i = 0; i < len; i += 8)
+        if (!cpu_store(cpu, addr + i, 8, MO_64, 0))
+            return false;
+    return true;
+}
+
 // Entries of the jump cache depend on translations; a new epoch voids them all.
 static void new_epoch(struct cpu *cpu)
 {
     const uint32_t last = JUMP_TAG_NONE >> CPU_KEY_BITS;
     if (++cpu->jump_epoch == last) {
-        cpu->jump_epoch = 0;
-        memset(cpu->jump_cache, 0xff, sizeof(cpu->jump_cache));
+        cpu->jump_epoch = 1;
+        memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
     }
     memset(cpu->jump_pages, 0, sizeof(cpu->jump_pages));
     cpu_leave_soon(cpu);
-    if (cpu->exec)
-        cpu->exec->stats.epochs++;
+    COUNT(cpu, epochs);
 }
 
 static unsigned page_hash(vaddr_t addr)
@@ -256,16 +271,14 @@ void cpu_flush_tlb(struct cpu *cpu)
 {
     tlb_flush(&cpu->tlb);
     new_epoch(cpu);
-    if (cpu->exec)
-        cpu->exec->stats.flushes++;
+    COUNT(cpu, flushes);
 }
 
 void cpu_flush_tlb_page(struct cpu *cpu, vaddr_t addr)
 {
     unsigned h = page_hash(addr);
     tlb_flush_page(&cpu->tlb, addr);
-    if (cpu->exec)
-        cpu->exec->stats.page_flushes++;
+    COUNT(cpu, page_flushes);
     // Most pages that systems flush one by one never held code.
     if (cpu->jump_pages[h / 64] >> (h % 64) & 1)
         new_epoch(cpu);

@@ -17,6 +17,7 @@ struct ir_var;
 #define CPU_NR_REGS 64
 #define JUMP_CACHE_BITS LIMIT_JUMP_CACHE_BITS
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
+#define JUMP_CACHE_HASH UINT32_C(0x9e3779b1) // the high bits of pc * this select the entry
 
 #define JUMP_PAGES 4096
 
@@ -103,7 +104,7 @@ static inline uint64_t cpu_elapsed(const struct cpu *cpu)
 }
 
 #define CPU_KEY_BITS 18
-#define JUMP_TAG_VOID UINT32_MAX       // of an entry: matches no CPU's (as memset makes them)
+#define JUMP_TAG_VOID 0                // of an entry: matches no CPU's, for epochs begin at 1
 #define JUMP_TAG_NONE (UINT32_MAX - 1) // of a CPU: matches no entry
 
 // The key of the code changed in a function that lifted code calls: indirect jumps go on under the new one.
@@ -142,6 +143,8 @@ static inline void cpu_raise(struct cpu *cpu, uint32_t cause, uint64_t value)
 // memop: enum ir_memop, whose size must agree.
 bool cpu_load(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t *value);
 bool cpu_store(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uint64_t value);
+// Stores zeros: as stores of 8 bytes, one after the other, in one page. addr and len are multiples of 8.
+bool cpu_zero(struct cpu *cpu, vaddr_t addr, unsigned len);
 
 // Forgets cached translations of addresses: all, or one page. Also what depends on them (jump cache).
 void cpu_flush_tlb(struct cpu *cpu);

@@ -104,7 +104,7 @@ void exec_add_cpu(struct exec *e, struct cpu *cpu)
     cpu->kicked = &e->stop;
     cpu->addr32 = cpu->vars[0].type == IR_I32;
     tlb_init(&cpu->tlb);
-    memset(cpu->jump_cache, 0xff, sizeof(cpu->jump_cache));
+    cpu->jump_epoch = 1;
     cpu->jump_tag = JUMP_TAG_NONE;
     e->host->attach(e->host_data, cpu);
 }
@@ -115,7 +115,7 @@ void exec_clear(struct exec *e)
     memset(e->found, 0, sizeof(e->found));
     e->host->clear(e->host_data);
     for (unsigned i = 0; i < e->nr_cpus; i++) {
-        memset(e->cpus[i]->jump_cache, 0xff, sizeof(e->cpus[i]->jump_cache));
+        memset(e->cpus[i]->jump_cache, 0, sizeof(e->cpus[i]->jump_cache));
         e->cpus[i]->leave_link = 0;
     }
     e->stats.clears++;
@@ -228,9 +228,10 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
     }
     e->stats.singles += mode == CPU_SINGLE;
     e->stats.noshares += mode == CPU_NOSHARE;
+    // An exit to a unit that does not share asked for that by the mode.
+    if (mode != CPU_SINGLE && e->stats.clears == clears)
+        connect_link(e, link, u);
     if (mode == CPU_NORMAL) {
-        if (e->stats.clears == clears)
-            connect_link(e, link, u);
         if (!log_on(LOG_NOCHAIN | LOG_EXEC | LOG_CPU) && !u->crosses)
             access_enter_jump(cpu, u->pc, u->code);
     }

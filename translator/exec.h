@@ -68,7 +68,8 @@ const struct host *exec_host(const struct exec *e);
 // loaded, extended as memop says. False: leave the unit with the state of the guest instruction: either
 // cpu->fault is pending, or cpu->next_mode says how to go on.
 bool access_slow(struct cpu *cpu, vaddr_t addr, unsigned memop, unsigned regime, bool write, uint64_t *value);
-// A shared check that failed: the host address for [addr, addr + span), or 0 to leave (as above).
+// A shared check that failed: the host address for [addr, addr + span). 0: leave the unit with the state of the
+// guest instruction; cpu->next_mode asks for a unit without sharing.
 uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned chk_flags, unsigned regime);
 
 #endif

@@ -22,6 +22,12 @@ struct exec {
     struct unit *found[EXEC_FOUND]; // units found lately, by pc
 };
 
+// A CPU that no execution loop runs counts nothing.
+#define COUNT(cpu, what)                                                                           \
+    do {                                                                                           \
+        if ((cpu)->exec)                                                                           \
+            (cpu)->exec->stats.what++;                                                             \
+    } while (0)
 
 // Finds the translation of addr for an access, filling the TLB as needed. The entry may be *temp, when it
 // must not be kept. NULL: cpu->fault is set.
@@ -46,7 +52,7 @@ struct unit *translate(struct exec *e, struct cpu *cpu, uint32_t key, enum cpu_m
 // The jump cache: where pc's entry is, and entering a unit under cpu->jump_tag.
 static inline struct jump_cache_entry *access_jump_entry(struct cpu *cpu, vaddr_t pc)
 {
-    return &cpu->jump_cache[pc >> 1 & (JUMP_CACHE_SIZE - 1)];
+    return &cpu->jump_cache[(uint32_t)pc * JUMP_CACHE_HASH >> (32 - JUMP_CACHE_BITS)];
 }
 void access_enter_jump(struct cpu *cpu, vaddr_t pc, uint32_t code);
 

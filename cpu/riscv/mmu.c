@@ -134,24 +134,67 @@ static uint64_t ppn_of(uint64_t pte)
     return (pte & MASK(53, PTE_PPN_SHIFT)) >> PTE_PPN_SHIFT;
 }
 
-// Descends from satp to the leaf.
+// Pages next to each other share the last level's table.
+static uint64_t stretch_of(const struct walk *w)
+{
+    return w->va >> (PAGE_BITS + w->scheme->vpn_bits);
+}
+
+static struct riscv_walk_entry *cached(const struct walk *w)
+{
+    return &w->rv->walk_cache[stretch_of(w) % RISCV_WALK_CACHE];
+}
+
+static void note_table(const struct walk *w, paddr_t table)
+{
+    bool partial;
+    if (!(riscv_pmp_allowed(w->rv, table, 1, PRIV_S, &partial) & BIT(TLB_READ)) || partial)
+        return;
+    const uint8_t *host = mem_ptr(w->rv->cpu.mem, table, PAGE_SIZE, false);
+    if (host)
+        *cached(w) = (struct riscv_walk_entry){stretch_of(w), w->rv->walk_epoch, host, table};
+}
+
+// Reads the PTE of a level. *more: it leads to the next level.
+static bool read_pte(struct walk *w, const uint8_t *p, bool *more)
+{
+    if (!p)
+        return walk_access_fault(w);
+    w->pte = load_le(p, w->scheme->pte_size);
+    if (!(w->pte & PTE_V) || is_reserved(w, w->pte))
+        return walk_page_fault(w);
+    *more = !is_leaf(w->pte);
+    return true;
+}
+
+static uint64_t pte_offset(const struct walk *w)
+{
+    const struct scheme *s = w->scheme;
+    return bits_get(w->va, PAGE_BITS + w->level * s->vpn_bits, s->vpn_bits) * s->pte_size;
+}
+
+// Descends to the leaf, from where the last walk of the neighbourhood found the last table, or from satp.
 static bool find_leaf(struct walk *w)
 {
     const struct scheme *s = w->scheme;
+    const struct riscv_walk_entry *c = cached(w);
     uint64_t satp = w->rv->s.satp;
+    bool more;
+    w->level = 0;
+    if (c->epoch == w->rv->walk_epoch && c->stretch == stretch_of(w)) {
+        w->pte_addr = c->table + pte_offset(w);
+        return read_pte(w, c->host + pte_offset(w), &more) && (!more || walk_page_fault(w));
+    }
     paddr_t table = (s->pte_size == 4 ? bits_get(satp, 0, 22) : bits_get(satp, 0, 44)) << PAGE_BITS;
     for (w->level = s->levels; w->level-- > 0;) {
-        uint64_t vpn = bits_get(w->va, PAGE_BITS + w->level * s->vpn_bits, s->vpn_bits);
-        w->pte_addr = table + vpn * s->pte_size;
-        const uint8_t *p = pte_ptr(w, TLB_READ);
-        if (!p)
-            return walk_access_fault(w);
-        w->pte = load_le(p, s->pte_size);
-        if (!(w->pte & PTE_V) || is_reserved(w, w->pte))
-            return walk_page_fault(w);
-        if (is_leaf(w->pte))
+        w->pte_addr = table + pte_offset(w);
+        if (!read_pte(w, pte_ptr(w, TLB_READ), &more))
+            return false;
+        if (!more)
             return true;
         table = ppn_of(w->pte) << PAGE_BITS;
+        if (w->level == 1)
+            note_table(w, table);
     }
     return walk_page_fault(w);
 }
@@ -235,8 +278,20 @@ static void note_large(const struct walk *w)
     big->last = MAX(big->last, w->va | offset);
 }
 
+// What walks and checks found, besides the TLB.
+static void forget_walks(struct riscv_cpu *rv)
+{
+    if (!++rv->walk_epoch) {
+        memset(rv->walk_cache, 0, sizeof(rv->walk_cache));
+        rv->walk_epoch = 1;
+    }
+}
+
 void riscv_flush_tlb(struct riscv_cpu *rv)
 {
+    static const struct riscv_pmp_hit none = {.range = {.first = 1, .last = 0}};
+    forget_walks(rv);
+    rv->pmp_hit[0] = rv->pmp_hit[1] = none;
     if (log_on(LOG_MMU))
         log_printf("riscv: hart %" PRIu64 ": TLB flushed\n", rv->hartid);
     for (unsigned i = 0; i < ARRAY_LEN(rv->big); i++)
@@ -247,6 +302,7 @@ void riscv_flush_tlb(struct riscv_cpu *rv)
 void riscv_flush_tlb_page(struct riscv_cpu *rv, vaddr_t addr)
 {
     const struct riscv_range *big = &rv->big[half_of(rv, addr)];
+    forget_walks(rv);
     if (addr >= big->first && addr <= big->last)
         riscv_flush_tlb(rv);
     else

@@ -116,17 +116,14 @@ static unsigned allow_default(const struct riscv_cpu *rv, bool machine)
     return rv->s.mseccfg & MSECCFG_MML ? ALLOW_R | ALLOW_W : ALLOW_ALL;
 }
 
-unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size,
-                           enum riscv_priv priv, bool *partial)
+// The answer, and the entry that gave it in *by: nr_pmp when none did.
+static unsigned find_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size, bool machine,
+                             bool *partial, unsigned *by)
 {
-    bool machine = priv == PRIV_M;
     paddr_t last = addr + size - 1, page = addr & PAGE_MASK, page_last = addr | ~PAGE_MASK;
-    *partial = false;
-    if (!riscv_has(rv, RV_EXT_PMP))
-        return ALLOW_ALL;
     assert(size && last <= page_last);
-    for (unsigned i = 0; i < rv->nr_pmp; i++) {
-        const struct riscv_range *r = &rv->pmp[i];
+    for (*by = 0; *by < rv->nr_pmp; ++*by) {
+        const struct riscv_range *r = &rv->pmp[*by];
         if (r->first > page_last || r->last < page || r->first > r->last)
             continue;
         if (r->first > page || r->last < page_last)
@@ -135,9 +132,45 @@ unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned si
             continue;
         if (r->first > addr || r->last < last)
             return 0; // the first entry that matches any byte must match all
-        return allow_by(rv, cfg_at(rv, i), machine);
+        return allow_by(rv, cfg_at(rv, *by), machine);
     }
     return allow_default(rv, machine);
+}
+
+// The answer for a page that is not partial holds for all around it up to where another entry begins or ends:
+// those before entry `by`, which are asked first, and `by` itself.
+static void note_hit(struct riscv_cpu *rv, bool machine, paddr_t addr, unsigned by, unsigned allowed)
+{
+    struct riscv_range range = {.first = 0, .last = UINT64_MAX};
+    if (by < rv->nr_pmp)
+        range = rv->pmp[by];
+    for (unsigned i = 0; i < by; i++) {
+        const struct riscv_range *r = &rv->pmp[i];
+        if (r->first > r->last)
+            continue;
+        if (r->last < addr)
+            range.first = MAX(range.first, r->last + 1);
+        else
+            range.last = MIN(range.last, r->first - 1);
+    }
+    rv->pmp_hit[machine] = (struct riscv_pmp_hit){range, allowed};
+}
+
+unsigned riscv_pmp_allowed(struct riscv_cpu *rv, paddr_t addr, unsigned size, enum riscv_priv priv,
+                           bool *partial)
+{
+    bool machine = priv == PRIV_M;
+    paddr_t page = addr & PAGE_MASK;
+    const struct riscv_pmp_hit *hit = &rv->pmp_hit[machine];
+    *partial = false;
+    if (!riscv_has(rv, RV_EXT_PMP))
+        return ALLOW_ALL;
+    if (page >= hit->range.first && (page | ~PAGE_MASK) <= hit->range.last)
+        return hit->allowed;
+    unsigned by, allowed = find_allowed(rv, addr, size, machine, partial, &by);
+    if (!*partial)
+        note_hit(rv, machine, addr, by, allowed);
+    return allowed;
 }
 
 // ---- Writing ----

@@ -148,6 +148,22 @@ struct riscv_range {
     uint64_t first, last; // bytes, both included; first > last: matches nothing
 };
 
+// A stretch all of which has one answer of PMP. Forgotten with the TLB.
+struct riscv_pmp_hit {
+    struct riscv_range range;
+    unsigned allowed;
+};
+
+// Where the last level's table for a stretch of addresses is, so that walks begin there.
+struct riscv_walk_entry {
+    uint64_t stretch; // virtual address, without what the last level and the page translate
+    uint32_t epoch;
+    const uint8_t *host; // of the table, which PMP lets S mode read as a whole
+    paddr_t table;
+};
+
+#define RISCV_WALK_CACHE 64 // entries
+
 struct riscv_cpu {
     struct cpu cpu; // first
     struct riscv_state s;
@@ -168,6 +184,9 @@ struct riscv_cpu {
     uint32_t key;                         // cached; see riscv_key_update
     unsigned nr_pmp;                      // entries from this one on are off
     struct riscv_range pmp[RISCV_NR_PMP]; // decoded
+    struct riscv_pmp_hit pmp_hit[2];      // found last: for M mode, for others
+    uint32_t walk_epoch;                  // entries of older ones are void
+    struct riscv_walk_entry walk_cache[RISCV_WALK_CACHE];
     // By half of the address space: where pages larger than 4 KiB were entered in the TLB since it
     // was flushed.
     struct riscv_range big[2];
@@ -301,8 +320,8 @@ enum riscv_priv riscv_data_priv(const struct riscv_cpu *rv);
 void riscv_pmp_update(struct riscv_cpu *rv);
 // What [addr, addr+size), which lies in one page, may be used for: BIT(enum tlb_access). *partial:
 // the answer does not hold for all of the page.
-unsigned riscv_pmp_allowed(const struct riscv_cpu *rv, paddr_t addr, unsigned size,
-                           enum riscv_priv priv, bool *partial);
+unsigned riscv_pmp_allowed(struct riscv_cpu *rv, paddr_t addr, unsigned size, enum riscv_priv priv,
+                           bool *partial);
 // index of pmpcfg[], of pmpaddr[].
 void riscv_pmp_write_cfg(struct riscv_cpu *rv, unsigned index, uint64_t value);
 void riscv_pmp_write_addr(struct riscv_cpu *rv, unsigned index, uint64_t value);

@@ -278,14 +278,10 @@ static bool cbo_manage(struct cpu *cpu, vaddr_t addr)
 
 static bool cbo_zero(struct cpu *cpu, vaddr_t addr)
 {
-    vaddr_t block = align_down(addr, RISCV_CBO_BLOCK);
-    for (unsigned i = 0; i < RISCV_CBO_BLOCK; i += 8) {
-        if (!cpu_store(cpu, block + i, 8, MO_64, 0)) {
-            cpu->fault.value = addr; // rs1, not the block
-            return false;
-        }
-    }
-    return true;
+    if (cpu_zero(cpu, align_down(addr, RISCV_CBO_BLOCK), RISCV_CBO_BLOCK))
+        return true;
+    cpu->fault.value = addr; // rs1, not the block
+    return false;
 }
 
 // There are no caches: managing one only checks.

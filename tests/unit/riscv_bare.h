@@ -34,6 +34,7 @@ static inline struct rig rig_new(const char *model, unsigned xlen)
     r.cpu = riscv_cpu_new(&cfg, &error);
     cr_assert(r.cpu, "%s", error ? error->message : "");
     r.rv = riscv_cpu_of(r.cpu);
+    tlb_init(&r.cpu->tlb); // no execution loop does it here
     tlb_init(&r.cpu->tlb);
     return r;
 }

@@ -82,8 +82,8 @@ static void optimized(const struct ir *ir, bool share, struct ir *out)
 // Whether a unit that goes back to its head and has left could have gone on.
 static bool goes_on(const struct cpu *cpu, const struct ir *ir)
 {
-    return cpu->pc == ir->pc && !cpu->fault.pending && cpu->leave == LEAVE_LOOKUP &&
-           cpu->budget >= ir->nr_guest;
+    return cpu->pc == ir->pc && !cpu->fault.pending && cpu->next_mode == CPU_NORMAL &&
+           cpu->leave == LEAVE_LOOKUP && cpu->budget >= ir->nr_guest;
 }
 
 // False: the host wants the unit shorter.

@@ -40,6 +40,22 @@ void x86_emit_write_back(struct x86 *h, const struct ra_exit_var *map, unsigned 
         x86_store_home(h, h->ir->vars[map[i].var].offset, &map[i].where);
 }
 
+// A jump that goes to the loop, telling it about the link, until the target of that is known and it is patched.
+static void emit_link(struct x86 *h, vaddr_t pc, enum cpu_mode mode)
+{
+    struct x86_asm *a = &h->a;
+    uint8_t *site = emit_jmp(a);
+    uint32_t link = units_new_link(h->units, site - h->rw);
+    emit_rm(a, O_MOV_I32, 0, CPU_MEM(leave_link));
+    emit32(a, link);
+    if (mode != CPU_NORMAL) {
+        emit_rm(a, O_MOV_I32, 0, CPU_MEM(next_mode));
+        emit32(a, mode);
+    }
+    emit_mov_imm(a, RAX, pc);
+    emit_jmp_to(a, h->stubs.leave_pc);
+}
+
 void x86_emit_goto(struct x86 *h, vaddr_t pc, unsigned insns)
 {
     struct x86_asm *a = &h->a;
@@ -52,13 +68,7 @@ void x86_emit_goto(struct x86 *h, vaddr_t pc, unsigned insns)
         emit_mov_imm(a, RAX, pc);
         emit_jmp_to(a, h->stubs.leave_pc);
     } else if (same_page && !h->unit->crosses) {
-        // The displacement is patched when the target is known; until then the jump goes nowhere.
-        uint8_t *site = emit_jmp(a);
-        uint32_t link = units_new_link(h->units, site - h->rw);
-        emit_rm(a, O_MOV_I32, 0, CPU_MEM(leave_link));
-        emit32(a, link);
-        emit_mov_imm(a, RAX, pc);
-        emit_jmp_to(a, h->stubs.leave_pc);
+        emit_link(h, pc, CPU_NORMAL);
     } else {
         emit_mov_imm(a, RAX, pc);
         emit_jmp_to(a, h->stubs.jump);
@@ -85,6 +95,20 @@ static void emit_slow_store_value(struct x86 *h, const struct ra_operand *v)
     x86_store_home(h, offsetof(struct cpu, slow_value), v);
 }
 
+// The stretch of a shared check is not all in one page, or not all alike: the unit is left for one that checks each
+// access, from this guest instruction on.
+static void emit_unshare(struct x86 *h, const struct x86_cold *c)
+{
+    const struct x86_point *pt = x86_point_at(h, c->point);
+    for (unsigned i = 0; i < pt->nr_map; i++) {
+        const struct x86_exit_var *v = &pt->map[i];
+        const struct ra_operand from = {v->kind, v->type, v->at, v->at, v->imm};
+        x86_store_home(h, v->home, &from);
+    }
+    emit_group1_m(&h->a, P_W, G1_ADD, CPU_MEM(budget), pt->left);
+    emit_link(h, pt->pc, CPU_NOSHARE);
+}
+
 static void emit_access(struct x86 *h, const struct x86_cold *c)
 {
     const struct ir_insn *in = &h->ir->insn[c->r];
@@ -97,11 +121,16 @@ static void emit_access(struct x86 *h, const struct x86_cold *c)
         emit_call_to(&h->a, h->ir->uses_fp ? s->check_fp : s->check);
     else
         emit_call_to(&h->a, h->ir->uses_fp ? s->slow_fp : s->slow);
+    uint8_t *unshare = c->kind == COLD_CHECK ? emit_jcc8(&h->a, CC_B) : NULL;
     if (c->kind == COLD_CHECK)
         emit_load_slow_value(h, IR_I64, c->dst);
     else if (c->kind == COLD_LOAD)
         emit_load_slow_value(h, in->type, c->dst);
     emit_jmp_to(&h->a, c->back);
+    if (unshare) {
+        patch_rel8(&h->a, unshare);
+        emit_unshare(h, c);
+    }
 }
 
 static void emit_write_back_map(struct x86 *h, const struct x86_cold *c)

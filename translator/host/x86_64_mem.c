@@ -37,7 +37,7 @@ static uint8_t *emit_tlb_probe(struct x86 *h, const struct ra_operand *base, int
 {
     struct x86_asm *a = &h->a;
     struct x86_mem entry =
-        cpu_mem(offsetof(struct cpu, tlb) + sizeof(struct tlb_entry) * TLB_SIZE * h->ir->regime);
+        cpu_mem(offsetof(struct cpu, tlb.e) + sizeof(struct tlb_entry) * TLB_SIZE_MAX * h->ir->regime);
     entry.index = RCX;
     struct x86_mem tag = entry, host = entry;
     tag.disp += offsetof(struct tlb_entry, tag[write ? TLB_WRITE : TLB_READ]);
@@ -53,15 +53,15 @@ static uint8_t *emit_tlb_probe(struct x86 *h, const struct ra_operand *base, int
         emit8(a, span - 1);
         *misaligned = emit_jcc(a, CC_NE);
     }
-    // Entries are of 32 bytes: (addr >> 12 & (TLB_SIZE - 1)) << 5.
+    // The offset of an entry of 32 bytes: addr >> 12 << 5 & mask.
     if (h->bmi) {
         emit_vex(a, 3, 3, false, 0xf0, RCX, 0, RAX); // rorx
-        emit8(a, PAGE_BITS - 5);
+        emit8(a, PAGE_BITS - TLB_ENTRY_SHIFT);
     } else {
         emit_rr(a, O_MOV, RCX, RAX);
-        emit_shift_imm(a, 0, G2_SHR, RCX, PAGE_BITS - 5);
+        emit_shift_imm(a, 0, G2_SHR, RCX, PAGE_BITS - TLB_ENTRY_SHIFT);
     }
-    emit_group1_r(a, 0, G1_AND, RCX, (TLB_SIZE - 1) << 5);
+    emit_rm(a, O_AND, RCX, cpu_mem(offsetof(struct cpu, tlb.mask[0]) + sizeof(uint32_t) * h->ir->regime));
     emit_rm(a, O_XOR | P_W, RAX, tag);
     emit_group1_r(a, P_W, G1_CMP, RAX, PAGE_SIZE - span);
     uint8_t *miss = emit_jcc(a, CC_A);

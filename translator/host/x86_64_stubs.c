@@ -23,6 +23,9 @@ static struct x86_point *point(struct cpu *cpu, uint32_t index)
     return &g_array_index(host_of(cpu)->points, struct x86_point, index);
 }
 
+// What functions called by stubs return; false and true are the first two.
+enum { RESULT_FAULT, RESULT_OK, RESULT_UNSHARE };
+
 // A slow access: value in and out through cpu->slow_value. False: leave by the point's exit map.
 static bool slow_access(struct cpu *cpu, vaddr_t addr, uint32_t index)
 {
@@ -34,15 +37,17 @@ static bool slow_access(struct cpu *cpu, vaddr_t addr, uint32_t index)
     return false;
 }
 
-static bool slow_check(struct cpu *cpu, vaddr_t addr, uint32_t index)
+// What a shared check that failed found out: the address, or that the accesses are to be done one by one, for
+// which the unit has an exit.
+static unsigned slow_check(struct cpu *cpu, vaddr_t addr, uint32_t index)
 {
     const struct x86_point *pt = point(cpu, index);
     cpu->unit_left = pt->left;
     cpu->slow_value = access_check(cpu, addr, pt->span, pt->flags, pt->regime);
     if (cpu->slow_value)
-        return true;
-    cpu->slow_value = index;
-    return false;
+        return RESULT_OK;
+    cpu->next_mode = CPU_NORMAL; // that exit says it again where it goes to the loop
+    return RESULT_UNSHARE;
 }
 
 // An operation in software: operands and what it is in cpu->host_scratch.
@@ -128,10 +133,11 @@ void x86_emit_probe(struct x86 *h)
     struct x86_asm *a = &h->a;
     struct x86_mem entry = CPU_MEM(jump_cache);
     entry.index = RCX;
-    emit_rm(a, O_LEA, RCX, (struct x86_mem){RAX, RAX, 0});
-    // pc >> 1 selects the entry of 16 bytes: pc * 8, of which 2 * pc is there already.
-    emit_shift_imm(a, 0, G2_SHL, RCX, 2);
-    emit_group1_r(a, 0, G1_AND, RCX, (JUMP_CACHE_SIZE - 1) << 4);
+    // Entries are of 16 bytes.
+    emit_rr(a, O_IMUL_I32, RCX, RAX);
+    emit32(a, JUMP_CACHE_HASH);
+    emit_shift_imm(a, 0, G2_SHR, RCX, 32 - JUMP_CACHE_BITS);
+    emit_shift_imm(a, 0, G2_SHL, RCX, 4);
     emit_rm(a, O_CMP | P_W, RAX, entry);
     emit_jcc_to(a, CC_NE, h->stubs.leave_pc);
     struct x86_mem tag = entry, code = entry;
@@ -164,8 +170,9 @@ static void emit_fault(struct x86 *h)
     emit_jmp_to(a, h->stubs.leave);
 }
 
-// A stub that calls C with all values in registers kept: fn(cpu, rcx, eax). Returns, or when fn said false
-// goes on to the fault exit. Floating-point state is the host's meanwhile.
+// A stub that calls C with all values in registers kept: fn(cpu, rcx, eax). Returns, with the carry flag set if fn
+// said RESULT_UNSHARE, or when fn said RESULT_FAULT goes on to the fault exit. Floating-point state is the host's
+// meanwhile.
 static uint8_t *emit_keep_all(struct x86 *h, const void *fn, bool keep_xmm)
 {
     struct x86_asm *a = &h->a;
@@ -191,6 +198,7 @@ static uint8_t *emit_keep_all(struct x86 *h, const void *fn, bool keep_xmm)
         emit_pop(a, caller_saved[i]);
     emit_rr(a, 0x84, RAX, RAX); // test al, al
     uint8_t *failed = emit_jcc8(a, CC_E);
+    emit_shift_imm(a, 0, G2_SHR, RAX, RESULT_UNSHARE); // its bit goes to the carry flag
     emit8(a, 0xc3);
     patch_rel8(a, failed);
     emit_group1_r(a, P_W, G1_ADD, RSP, 8);
