@@ -9,6 +9,8 @@
 #define LIMIT_TLB_BITS 4
 #define LIMIT_JUMP_CACHE_BITS 2
 #define LIMIT_GUEST_INSNS 3      // of a unit
+#define LIMIT_TRACE_INSNS 12     // of a trace
+#define LIMIT_TRACE_HEAT 3       // times that a unit is entered before
 #define LIMIT_CODE_SIZE (2u << 20) // default size of the code buffer
 #define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 1 << R8 | 1 << R12 | 1 << R13) // x86-64
 #define LIMIT_XMMS 5
@@ -19,6 +21,8 @@
 #define LIMIT_TLB_BITS 13
 #define LIMIT_JUMP_CACHE_BITS 15
 #define LIMIT_GUEST_INSNS 64
+#define LIMIT_TRACE_INSNS 200
+#define LIMIT_TRACE_HEAT 8192
 #define LIMIT_CODE_SIZE (64u << 20)
 #define LIMIT_GPRS (1 << RBX | 1 << RSI | 1 << RDI | 0xff00)
 #define LIMIT_XMMS 14

@@ -49,6 +49,7 @@ struct tlb_fill {
     paddr_t paddr;      // of the page
     bool prot[TLB_NR_ACCESS];
     bool uncached;      // permissions vary within the page: good for this one access only
+    bool probe;         // asked for: only look; where the walk would have to write to a table it fails
 };
 
 static inline unsigned tlb_index(const struct tlb *tlb, unsigned regime, vaddr_t addr)

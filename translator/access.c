@@ -241,13 +241,28 @@ bool cpu_zero(struct cpu *cpu, vaddr_t addr, unsigned len)
 }
 
 // Entries of the jump cache depend on translations; a new epoch voids them all.
+// All numbers have been used: begin again, with nothing left that has an old one.
+static void restart_epochs(struct exec *e)
+{
+    e->epoch = 0;
+    for (unsigned i = 0; i < e->nr_cpus; i++) {
+        struct cpu *cpu = e->cpus[i];
+        memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
+        cpu->jump_epoch = ++e->epoch;
+        cpu_leave_soon(cpu);
+    }
+    trace_forget_tags(e);
+}
+
+// Epochs are of one CPU each, so that tags of different CPUs differ.
 static void new_epoch(struct cpu *cpu)
 {
-    const uint32_t last = JUMP_TAG_NONE >> CPU_KEY_BITS;
-    if (++cpu->jump_epoch == last) {
-        cpu->jump_epoch = 1;
-        memset(cpu->jump_cache, 0, sizeof(cpu->jump_cache));
-    }
+    const uint32_t last = (JUMP_TAG_NONE >> CPU_KEY_BITS) - 1;
+    struct exec *e = cpu->exec;
+    if (e && e->epoch == last)
+        restart_epochs(e);
+    if (e)
+        cpu->jump_epoch = ++e->epoch;
     memset(cpu->jump_pages, 0, sizeof(cpu->jump_pages));
     cpu_leave_soon(cpu);
     COUNT(cpu, epochs);

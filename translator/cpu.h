@@ -21,6 +21,11 @@ struct ir_var;
 
 #define JUMP_PAGES 4096
 
+// How often units were entered: counters that translated code adds CPU_HEAT_STEP to, chosen by a hash of pc,
+// until they become negative.
+#define CPU_NR_HEAT 2048
+#define CPU_HEAT_STEP ((UINT32_C(1) << 31) / LIMIT_TRACE_HEAT + 1)
+
 // Where translated code finds the unit for a pc, probed inline. `tag` has the key and an epoch, so that
 // forgetting all entries is one increment. A void one has JUMP_TAG_VOID; its pc may be any.
 struct jump_cache_entry {
@@ -83,6 +88,7 @@ struct cpu {
     uint64_t insn_ns_shift;
     void *host_code;     // base of the code buffer, for jump-cache offsets
     uint64_t host_scratch[16]; // free for the host back end
+    uint32_t heat[CPU_NR_HEAT];
     uint64_t jump_pages[JUMP_PAGES / 64]; // hashes of the pages that entries of this epoch may be in
     struct jump_cache_entry jump_cache[JUMP_CACHE_SIZE];
     struct tlb tlb;
@@ -128,6 +134,12 @@ static inline void cpu_kick(struct cpu *cpu)
     cpu_leave_soon(cpu);
     if (cpu->kicked)
         *cpu->kicked = true;
+}
+
+// Which counter is that of a unit at pc.
+static inline unsigned cpu_heat_index(vaddr_t pc)
+{
+    return (pc >> 1 ^ pc >> 12) % CPU_NR_HEAT;
 }
 
 // Raises a guest fault from a walk or a CALL_FAULT function.

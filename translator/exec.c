@@ -104,7 +104,7 @@ void exec_add_cpu(struct exec *e, struct cpu *cpu)
     cpu->kicked = &e->stop;
     cpu->addr32 = cpu->vars[0].type == IR_I32;
     tlb_init(&cpu->tlb);
-    cpu->jump_epoch = 1;
+    cpu->jump_epoch = ++e->epoch;
     cpu->jump_tag = JUMP_TAG_NONE;
     e->host->attach(e->host_data, cpu);
 }
@@ -112,6 +112,7 @@ void exec_add_cpu(struct exec *e, struct cpu *cpu)
 void exec_clear(struct exec *e)
 {
     units_clear(e->units);
+    e->trace.cpu = NULL;
     memset(e->found, 0, sizeof(e->found));
     e->host->clear(e->host_data);
     for (unsigned i = 0; i < e->nr_cpus; i++) {
@@ -145,17 +146,21 @@ static struct unit *find_unit(struct exec *e, struct cpu *cpu, uint32_t key, enu
     struct unit *u = look_up(e, cpu->pc, code.page, UNIT_KEY(key, *mode));
     if (u && code.varies) {
         // What could be fetched when it was made need not be so now.
-        units_drop(e->units, code.page + u->lo, 1);
+        units_drop_one(e->units, u);
         u = NULL;
     }
     if (u && u->crosses) {
         // The second page may be another one by now.
         if (!access_code_page(cpu, (cpu->pc & PAGE_MASK) + PAGE_SIZE, &code2))
             return NULL;
-        if (code2.page != u->page2) {
-            units_drop(e->units, code.page + u->lo, 1);
+        if (code2.page != u->span[1].page) {
+            units_drop_one(e->units, u);
             u = NULL;
         }
+    }
+    if (u && !trace_is_valid(e, cpu, u)) {
+        units_drop_one(e->units, u);
+        u = NULL;
     }
     return u ? u : translate(e, cpu, key, *mode, &code);
 }
@@ -165,6 +170,7 @@ static void take_trap(struct exec *e, struct cpu *cpu)
     if (log_on(LOG_INT))
         log_printf("cpu %u: trap %u at 0x%" PRIx64 ", value 0x%" PRIx64 "\n", cpu->index,
                    cpu->fault.cause, cpu->pc, cpu->fault.value);
+    trace_interrupted(e, cpu);
     cpu->guest->trap(cpu);
     assert(!cpu->fault.pending);
     cpu->budget--;
@@ -172,16 +178,18 @@ static void take_trap(struct exec *e, struct cpu *cpu)
     e->stats.traps++;
 }
 
-static void connect_link(struct exec *e, uint64_t link, struct unit *to)
+static void connect_link(struct exec *e, uint64_t link, struct unit *to, uint32_t jump_tag)
 {
     if (!link || !e->host->link || log_on(LOG_NOCHAIN | LOG_EXEC | LOG_CPU))
         return;
     struct unit_link *l = units_link(e->units, link);
-    if (l->to || to->crosses || to->dead)
+    if ((l->to && !l->tagged) || to->crosses || to->dead)
         return;
+    if (l->to)
+        units_disconnect(e->units, link); // the tag was an old one
     e->stats.links++;
     units_connect(e->units, link, to);
-    e->host->link(e->host_data, units_link(e->units, link), to);
+    e->host->link(e->host_data, l, to, jump_tag);
 }
 
 static void log_unit(const struct cpu *cpu, const struct unit *u)
@@ -215,6 +223,10 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
     assert(key < 1u << CPU_KEY_BITS);
     cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
     uint64_t clears = e->stats.clears;
+    if (trace_step(e, cpu, key)) {
+        trace_note(e, cpu);
+        mode = CPU_SINGLE;
+    }
     struct unit *u = find_unit(e, cpu, key, &mode);
     if (u && u->insns > cpu->budget) {
         mode = CPU_SINGLE;
@@ -230,7 +242,7 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
     e->stats.noshares += mode == CPU_NOSHARE;
     // An exit to a unit that does not share asked for that by the mode.
     if (mode != CPU_SINGLE && e->stats.clears == clears)
-        connect_link(e, link, u);
+        connect_link(e, link, u, cpu->jump_tag);
     if (mode == CPU_NORMAL) {
         if (!log_on(LOG_NOCHAIN | LOG_EXEC | LOG_CPU) && !u->crosses)
             access_enter_jump(cpu, u->pc, u->code);
@@ -251,6 +263,7 @@ enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
             cpu->halted = false;
         }
         if (cpu->guest->interrupt(cpu)) {
+            trace_interrupted(e, cpu);
             e->stats.interrupts++;
             link = 0;
         }
@@ -262,6 +275,10 @@ enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
             link = 0;
             if (cpu->next_mode == CPU_NORMAL)
                 take_trap(e, cpu);
+        } else if (cpu->leave == LEAVE_HOT) {
+            cpu->leave = LEAVE_LOOKUP;
+            trace_hot(e, cpu, cpu->guest->key(cpu));
+            link = 0;
         } else if (cpu->leave == LEAVE_HALT) {
             cpu->halted = true;
         } else if (cpu->leave == LEAVE_YIELD && e->nr_cpus > 1) {

@@ -16,6 +16,9 @@ struct exec;
 #define EXEC_STATS(X)                                                                              \
     X(units, "units translated")                                                                   \
     X(guest_insns, "guest instructions translated")                                                \
+    X(traces, "traces translated")                                                                 \
+    X(trace_insns, "guest instructions of traces")                                                 \
+    X(revalidations, "times that a trace's pages were looked at again")                            \
     X(clears, "times that all units were forgotten")                                               \
     X(enters, "units entered from the loop")                                                       \
     X(singles, "of them, units of one instruction")                                                \

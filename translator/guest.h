@@ -5,6 +5,7 @@
 
 #include "translator/cpu.h"
 #include "translator/ir.h"
+#include "translator/unit.h"
 
 #define GUEST_KEY_BITS CPU_KEY_BITS
 
@@ -25,8 +26,18 @@ struct lift {
     bool crosses;
     bool fetch_failed;   // cpu->fault says how; only for the first instruction of a unit
     bool too_far;        // an instruction reaches into the next page but isn't the first: end before it
-    vaddr_t lo, hi;      // bytes of code the unit was made from
+    vaddr_t lo, hi;      // bytes of code the unit was made from; of one page
+    unsigned nr_spans;   // the same by page, once it is lifted
+    struct lift_span {
+        vaddr_t va;
+        uint64_t page;
+        const uint8_t *host;
+        uint16_t lo, hi;
+    } span[UNIT_MAX_SPANS];
     unsigned max_insns;
+    bool follows;        // a recorded path, on which trace_next comes behind this instruction
+    vaddr_t trace_next;
+    bool last;           // of the path
 };
 
 struct guest {
@@ -37,7 +48,8 @@ struct guest {
     // Lifts one instruction: must call ir_guest(ir, pc, bytes) first once it knows the length. Undefined
     // encodings lift to a raise. Returns false only when lift_fetch did (nothing appended then).
     bool (*lift)(struct lift *l);
-    // Finds the translation of a page for an access; false with cpu->fault set. `addr` is exact.
+    // Finds the translation of a page for an access; false with cpu->fault set. `addr` is exact. With
+    // fill->probe nothing in memory changes.
     bool (*walk)(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access, unsigned regime,
                  struct tlb_fill *fill);
     // Sets cpu->fault for a misaligned access, or one that the bus refused, at addr.

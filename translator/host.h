@@ -26,8 +26,11 @@ struct host {
     // the last exit could use, or 0.
     void (*enter)(void *h, struct cpu *cpu, const struct unit *unit);
     // Makes an exit go to a unit directly, and back to the loop again. May be NULL.
-    void (*link)(void *h, struct unit_link *link, const struct unit *to);
+    void (*link)(void *h, struct unit_link *link, const struct unit *to, uint32_t jump_tag);
     void (*unlink)(void *h, struct unit_link *link);
+    // Traces of several pages check at their head that cpu->jump_tag is this, else they go to the loop. NULL: the
+    // host has no use for traces, and counts no heat.
+    void (*validate)(void *h, struct unit *unit, uint32_t jump_tag);
     // All units are gone: the buffer is free again.
     void (*clear)(void *h);
     // For -d out_asm: the host code of a unit. May be NULL.

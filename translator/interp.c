@@ -258,6 +258,12 @@ static void interp_enter(void *opaque, struct cpu *cpu, const struct unit *unit)
                 return;
             }
             break;
+        case IR_GUARD:
+            if (h->val[in->arg[0]] != h->val[in->arg[1]]) {
+                leave_by_exit(h, cpu, u, in->x, h->val[in->arg[0]]);
+                return;
+            }
+            break;
         case IR_EXIT: leave_by_exit(h, cpu, u, in->x, u->exits[in->x].pc); return;
         case IR_JMP: leave_by_exit(h, cpu, u, in->x, h->val[in->arg[0]]); return;
         case IR_LEAVE:

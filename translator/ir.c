@@ -224,6 +224,14 @@ void ir_jmp(struct ir *ir, enum ir_jump_hint hint, ir_ref target)
     ir->insn[r].x = x;
 }
 
+void ir_guard(struct ir *ir, enum ir_jump_hint hint, ir_ref target, vaddr_t pc)
+{
+    ir_ref expected = ir_const(ir, ir_type_of(ir, target), pc);
+    unsigned x = new_exit(ir, 0, ir->nr_guest);
+    ir_ref r = ir_add(ir, IR_GUARD, IR_VOID, hint, target, expected);
+    ir->insn[r].x = x;
+}
+
 void ir_leave(struct ir *ir, enum ir_leave why, vaddr_t pc)
 {
     unsigned x = new_exit(ir, pc, ir->nr_guest - (why == LEAVE_RESTART));

@@ -100,6 +100,7 @@ enum ir_leave {
     LEAVE_HALT,   // wait for an interrupt: cpu->halted becomes true
     LEAVE_YIELD,  // the guest spins: give the rest of the slice away
     LEAVE_RESTART, // the guest instruction is not retired: key changed, translate it again
+    LEAVE_HOT,     // hosts' own: nothing of the unit was run; it has been entered often
 };
 
 enum ir_op_flags {
@@ -179,6 +180,7 @@ enum ir_op_flags {
     X(FROUND, "fround", 1, "ff", OPF_VALUE | OPF_FLOAT | OPF_EFFECT) /* aux: IR_INEXACT */         \
     X(CALL, "call", 4, "*****", OPF_VALUE | OPF_EFFECT) /* x: call; argument d: imm where 0 */     \
     X(BR, "br", 2, "-JJ", OPF_EFFECT | OPF_EXIT) /* aux: ir_cond; leaves when true */              \
+    X(GUARD, "guard", 2, "-JJ", OPF_EFFECT | OPF_EXIT) /* aux: ir_jump_hint; as JMP to a unless a is b */ \
     X(EXIT, "exit", 0, "-", OPF_EFFECT | OPF_EXIT | OPF_END)                                       \
     X(JMP, "jmp", 1, "-p", OPF_EFFECT | OPF_EXIT | OPF_END) /* aux: ir_jump_hint */                \
     X(LEAVE, "leave", 0, "-", OPF_EFFECT | OPF_EXIT | OPF_END) /* aux: ir_leave */                 \
@@ -204,7 +206,7 @@ struct ir_insn {
 _Static_assert(sizeof(struct ir_insn) == 24, "an IR instruction is three words");
 
 struct ir_exit {
-    vaddr_t pc;      // where the guest goes on; unused for JMP
+    vaddr_t pc;      // where the guest goes on; unused for JMP and GUARD
     uint16_t at;     // SETs before this index are in force
     uint16_t insns;  // guest instructions retired when leaving here
 };
@@ -225,10 +227,11 @@ struct ir_var {
     uint32_t offset; // of its home from struct cpu
 };
 
-#define IR_MAX_INSNS 1024 // of a unit
+#define IR_MAX_INSNS 4096 // of a unit
 #define IR_MAX_GUEST_INSNS LIMIT_GUEST_INSNS
-#define IR_MAX_EXITS 68
-#define IR_MAX_CALLS 128
+#define IR_MAX_TRACE_INSNS LIMIT_TRACE_INSNS // guest instructions along a recorded path
+#define IR_MAX_EXITS 240
+#define IR_MAX_CALLS 256
 #define IR_MAX_VARS 96
 
 // One unit in the making. Reused for one unit after the other: nothing is allocated.
@@ -287,10 +290,12 @@ ir_ref ir_fcmp(struct ir *ir, enum ir_type type, enum ir_fcond cond, ir_ref a, i
 // `type` of the result may be IR_VOID. Unused arguments are 0.
 ir_ref ir_call(struct ir *ir, ir_function *fn, const char *name, unsigned flags, enum ir_type type,
                ir_ref a, ir_ref b, ir_ref c, ir_ref d);
-// Ends. The unit is finished after any of these but ir_br.
+// Ends. The unit is finished after any of these but ir_br and ir_guard.
 void ir_br(struct ir *ir, enum ir_cond cond, ir_ref a, ir_ref b, vaddr_t target);
 void ir_exit(struct ir *ir, vaddr_t target);
 void ir_jmp(struct ir *ir, enum ir_jump_hint hint, ir_ref target);
+// Leaves for target unless that is pc, as it was once.
+void ir_guard(struct ir *ir, enum ir_jump_hint hint, ir_ref target, vaddr_t pc);
 void ir_leave(struct ir *ir, enum ir_leave why, vaddr_t pc);
 void ir_raise(struct ir *ir, uint64_t cause, ir_ref value);
 // Heads a guest instruction.

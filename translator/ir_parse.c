@@ -200,6 +200,7 @@ static void aux(struct parser *s)
     case IR_FTOI:
     case IR_FROUND:
     case IR_JMP:
+    case IR_GUARD:
     case IR_LEAVE:
         in->aux = number(s);
         break;

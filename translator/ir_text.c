@@ -39,6 +39,7 @@ static void print_aux(const struct ir *ir, const struct ir_insn *in, GString *ou
     case IR_FTOI:
     case IR_FROUND:
     case IR_JMP:
+    case IR_GUARD:
     case IR_LEAVE: g_string_append_printf(out, " %u", in->aux); break;
     default: break;
     }

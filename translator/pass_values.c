@@ -268,12 +268,20 @@ static ir_ref find_equal(struct values *p, ir_ref r)
     return equal;
 }
 
+// The value is known, and what was expected: where a call was inlined, returning from it.
+static void fold_guard(struct values *p, struct ir_insn *in)
+{
+    if (in->op == IR_GUARD && ir_is_const(p->ir, in->arg[0]) && in->arg[0] == in->arg[1])
+        *in = (struct ir_insn){.op = IR_NOP};
+}
+
 static ir_ref simplify(struct values *p, ir_ref r)
 {
     struct ir_insn *in = &p->ir->insn[r];
     fold_sums(p, in);
     order_operands(p, in);
     fold_condition(p, in);
+    fold_guard(p, in);
     ir_ref equal = 0;
     if (!fold_constants(p, in)) {
         if (in->op == IR_SEXT || in->op == IR_ZEXT || in->op == IR_TRUNC)

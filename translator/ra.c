@@ -185,10 +185,13 @@ static struct ra_operand where(const struct ra *ra, ir_ref r)
     } else if (v->slot >= 0) {
         o.kind = RA_SLOT;
         o.at = v->slot;
-    } else {
-        assert(v->in_home);
+    } else if (v->in_home) {
         o.kind = RA_HOME;
         o.at = ra->ir->vars[in->x].offset;
+    } else {
+        assert(ra->out_of_slots); // the unit will be made anew: anywhere will do
+        o.kind = RA_SLOT;
+        o.at = 0;
     }
     return o;
 }

@@ -15,6 +15,17 @@
 // Keys of units: the guest's key, and how the unit was made.
 #define UNIT_KEY(key, mode) ((uint32_t)(key) | (uint32_t)(mode) << CPU_KEY_BITS)
 
+// What a unit was made from of one page.
+struct unit_span {
+    struct unit *unit;
+    vaddr_t va;       // of the page
+    paddr_t page;     // physical
+    uint16_t lo, hi;  // bytes of the page: [lo, hi)
+    struct unit_span *next_on_page;
+};
+
+#define UNIT_MAX_SPANS 16
+
 struct unit {
     vaddr_t pc;
     paddr_t page;      // physical, of the first byte
@@ -22,18 +33,22 @@ struct unit {
     uint32_t code;     // host back end: where to enter (offset in its buffer)
     void *host_data;   // host back end's own, from units_alloc
     uint16_t insns;    // guest instructions it retires when run to its end
-    uint16_t lo, hi;   // bytes of the page that it was made from: [lo, hi)
-    bool crosses;      // its one instruction goes on in another page
+    bool crosses;      // its one instruction goes on in another page, the second span
+    bool trace;        // goes along a path that was recorded
     bool dead;
-    paddr_t page2;     // that page; it was made from its first two bytes
+    uint8_t nr_spans;  // the first is of the page of pc
+    bool loops;        // a trace that ends at its own head
+    uint32_t tag_site; // host back end's own: where the tag is
+    uint32_t valid_tag; // traces of several pages: the jump_tag under which these were found to be mapped
+    struct unit_span *span;
     struct unit *next; // in the hash chain
-    struct unit *next_on_page[2];
     uint32_t links_in; // exits that jump here directly; index of the first, 0: none
 };
 
 // An exit that can be made to jump directly to another unit.
 struct unit_link {
     uint32_t site;     // host back end's own: what to patch
+    bool tagged;       // to another page: good only while cpu->jump_tag is what it was when linked
     struct unit *to;   // NULL: not linked
     uint32_t next_in;  // next of to->links_in
 };
@@ -55,20 +70,29 @@ void units_free(struct units *us);
 void units_clear(struct units *us);
 
 struct unit *units_find(struct units *us, vaddr_t pc, paddr_t page, uint32_t key);
-// A new unit, zeroed, not yet entered.
-struct unit *units_make(struct units *us);
+// A new unit with so many spans, zeroed, not yet entered.
+struct unit *units_make(struct units *us, unsigned nr_spans);
 void units_enter(struct units *us, struct unit *unit);
+// Drops one unit that was entered.
+void units_drop_one(struct units *us, struct unit *unit);
+// Whether the unit was made from some of the virtual page of pc.
+bool unit_covers(const struct unit *unit, vaddr_t pc);
 // Memory that lives until units_clear.
 void *units_alloc(struct units *us, size_t size);
 // A new link for an exit; its index, never 0.
-uint32_t units_new_link(struct units *us, uint32_t site);
+uint32_t units_new_link(struct units *us, uint32_t site, bool tagged);
 struct unit_link *units_link(struct units *us, uint32_t index);
 // Notes that link `index` now jumps to `to`.
 void units_connect(struct units *us, uint32_t index, struct unit *to);
+// Notes that it does not any more.
+void units_disconnect(struct units *us, uint32_t index);
 // Drops the units made from any of these bytes. True if there were any.
 bool units_drop(struct units *us, paddr_t addr, uint64_t len);
 // Whether units_drop would drop any.
 bool units_any(struct units *us, paddr_t addr, uint64_t len);
+// Unlinks all tagged links.
+void units_unlink_tagged(struct units *us);
+void units_each(struct units *us, void (*visit)(void *opaque, struct unit *unit), void *opaque);
 unsigned units_count(const struct units *us);
 
 #endif

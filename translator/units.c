@@ -12,7 +12,7 @@
 
 struct page_units {
     paddr_t page;
-    struct unit *first; // linked by next_on_page[slot], slot by which page of the unit this is
+    struct unit_span *first;
     struct page_units *next;
 };
 
@@ -104,11 +104,23 @@ struct unit *units_find(struct units *us, vaddr_t pc, paddr_t page, uint32_t key
     return NULL;
 }
 
-struct unit *units_make(struct units *us)
+struct unit *units_make(struct units *us, unsigned nr_spans)
 {
-    struct unit *u = units_alloc(us, sizeof(*u));
-    memset(u, 0, sizeof(*u));
+    size_t size = sizeof(struct unit) + nr_spans * sizeof(struct unit_span);
+    struct unit *u = units_alloc(us, size);
+    assert(nr_spans <= UNIT_MAX_SPANS);
+    memset(u, 0, size);
+    u->nr_spans = (uint8_t)nr_spans;
+    u->span = (struct unit_span *)(u + 1);
     return u;
+}
+
+bool unit_covers(const struct unit *u, vaddr_t pc)
+{
+    for (unsigned i = 0; i < u->nr_spans; i++)
+        if (u->span[i].va == (pc & PAGE_MASK))
+            return true;
+    return false;
 }
 
 static struct page_units *find_page(struct units *us, paddr_t page)
@@ -119,19 +131,19 @@ static struct page_units *find_page(struct units *us, paddr_t page)
     return NULL;
 }
 
-static void enter_page(struct units *us, struct unit *u, paddr_t page, unsigned k)
+static void enter_page(struct units *us, struct unit_span *span)
 {
-    struct page_units *p = find_page(us, page);
+    struct page_units *p = find_page(us, span->page);
     if (!p) {
         p = units_alloc(us, sizeof(*p));
-        unsigned s = page_slot(us, page);
-        *p = (struct page_units){.page = page, .next = us->pages[s]};
+        unsigned s = page_slot(us, span->page);
+        *p = (struct page_units){.page = span->page, .next = us->pages[s]};
         us->pages[s] = p;
     }
     if (!p->first)
-        us->ops.mark_page(us->ops.opaque, page, true);
-    u->next_on_page[k] = p->first;
-    p->first = u;
+        us->ops.mark_page(us->ops.opaque, span->page, true);
+    span->next_on_page = p->first;
+    p->first = span;
 }
 
 static void grow(struct units *us)
@@ -167,14 +179,15 @@ void units_enter(struct units *us, struct unit *u)
     unsigned s = slot(us, u->pc, u->page, u->key);
     u->next = us->hash[s];
     us->hash[s] = u;
-    enter_page(us, u, u->page, 0);
-    if (u->crosses && u->page2 != u->page)
-        enter_page(us, u, u->page2, 1);
+    for (unsigned i = 0; i < u->nr_spans; i++) {
+        u->span[i].unit = u;
+        enter_page(us, &u->span[i]);
+    }
 }
 
-uint32_t units_new_link(struct units *us, uint32_t site)
+uint32_t units_new_link(struct units *us, uint32_t site, bool tagged)
 {
-    struct unit_link l = {.site = site};
+    struct unit_link l = {.site = site, .tagged = tagged};
     g_array_append_val(us->links, l);
     return us->links->len - 1;
 }
@@ -194,6 +207,34 @@ void units_connect(struct units *us, uint32_t index, struct unit *to)
     to->links_in = index;
 }
 
+void units_disconnect(struct units *us, uint32_t index)
+{
+    struct unit_link *l = units_link(us, index);
+    uint32_t *in = &l->to->links_in;
+    while (*in != index)
+        in = &units_link(us, *in)->next_in;
+    *in = l->next_in;
+    l->to = NULL;
+}
+
+void units_unlink_tagged(struct units *us)
+{
+    for (uint32_t i = 1; i < us->links->len; i++) {
+        struct unit_link *l = units_link(us, i);
+        if (!l->to || !l->tagged)
+            continue;
+        us->ops.unlink(us->ops.opaque, l);
+        units_disconnect(us, i);
+    }
+}
+
+void units_each(struct units *us, void (*visit)(void *opaque, struct unit *unit), void *opaque)
+{
+    for (unsigned i = 0; i < 1u << us->hash_bits; i++)
+        for (struct unit *u = us->hash[i]; u; u = u->next)
+            visit(opaque, u);
+}
+
 static void remove_from_hash(struct units *us, struct unit *u)
 {
     struct unit **p = &us->hash[slot(us, u->pc, u->page, u->key)];
@@ -203,28 +244,22 @@ static void remove_from_hash(struct units *us, struct unit *u)
     us->count--;
 }
 
-static unsigned side_of(const struct unit *u, paddr_t page)
+static void remove_from_page(struct units *us, struct unit_span *span)
 {
-    return u->page != page;
-}
-
-static void remove_from_page(struct units *us, struct unit *u, paddr_t page)
-{
-    struct page_units *pu = find_page(us, page);
-    struct unit **p = &pu->first;
-    while (*p != u)
-        p = &(*p)->next_on_page[side_of(*p, page)];
-    *p = u->next_on_page[side_of(u, page)];
+    struct page_units *pu = find_page(us, span->page);
+    struct unit_span **p = &pu->first;
+    while (*p != span)
+        p = &(*p)->next_on_page;
+    *p = span->next_on_page;
     if (!pu->first)
-        us->ops.mark_page(us->ops.opaque, page, false);
+        us->ops.mark_page(us->ops.opaque, span->page, false);
 }
 
 static void drop(struct units *us, struct unit *u)
 {
     remove_from_hash(us, u);
-    remove_from_page(us, u, u->page);
-    if (u->crosses && u->page2 != u->page)
-        remove_from_page(us, u, u->page2);
+    for (unsigned i = 0; i < u->nr_spans; i++)
+        remove_from_page(us, &u->span[i]);
     for (uint32_t i = u->links_in; i;) {
         struct unit_link *l = units_link(us, i);
         us->ops.unlink(us->ops.opaque, l);
@@ -236,35 +271,32 @@ static void drop(struct units *us, struct unit *u)
     us->ops.dropped(us->ops.opaque, u);
 }
 
-// Whether the unit was made from any of the bytes [lo, hi) of the page.
-static bool made_from(const struct unit *u, paddr_t page, uint64_t lo, uint64_t hi)
+void units_drop_one(struct units *us, struct unit *u)
 {
-    if (u->page == page && lo < u->hi && hi > u->lo)
-        return true;
-    return u->crosses && u->page2 == page && lo < 2;
+    drop(us, u);
 }
 
-// The first unit in the list `u` of a page that was made from those bytes, or NULL.
-static struct unit *find_made_from(struct unit *u, paddr_t page, uint64_t lo, uint64_t hi)
+// The first span of a page's list, from `span` on, that has any of the bytes [lo, hi), or NULL.
+static struct unit_span *find_made_from(struct unit_span *span, uint64_t lo, uint64_t hi)
 {
-    while (u && !made_from(u, page, lo, hi))
-        u = u->next_on_page[side_of(u, page)];
-    return u;
+    while (span && !(lo < span->hi && hi > span->lo))
+        span = span->next_on_page;
+    return span;
 }
 
-static bool visit(struct units *us, paddr_t addr, uint64_t len, bool dropping)
+static bool find_or_drop(struct units *us, paddr_t addr, uint64_t len, bool dropping)
 {
     bool any = false;
     for (paddr_t page = addr & PAGE_MASK; page < addr + len; page += PAGE_SIZE) {
         struct page_units *p = find_page(us, page);
         uint64_t lo = addr > page ? addr - page : 0;
         uint64_t hi = MIN(addr + len - page, PAGE_SIZE);
-        struct unit *u = p ? find_made_from(p->first, page, lo, hi) : NULL;
-        any |= u != NULL;
-        while (u && dropping) {
-            struct unit *next = u->next_on_page[side_of(u, page)];
-            drop(us, u);
-            u = find_made_from(next, page, lo, hi);
+        struct unit_span *span = p ? find_made_from(p->first, lo, hi) : NULL;
+        any |= span != NULL;
+        while (span && dropping) {
+            // A unit may have several spans of one page, so the list is begun again.
+            drop(us, span->unit);
+            span = find_made_from(p->first, lo, hi);
         }
     }
     return any;
@@ -272,12 +304,12 @@ static bool visit(struct units *us, paddr_t addr, uint64_t len, bool dropping)
 
 bool units_drop(struct units *us, paddr_t addr, uint64_t len)
 {
-    return visit(us, addr, len, true);
+    return find_or_drop(us, addr, len, true);
 }
 
 bool units_any(struct units *us, paddr_t addr, uint64_t len)
 {
-    return visit(us, addr, len, false);
+    return find_or_drop(us, addr, len, false);
 }
 
 unsigned units_count(const struct units *us)

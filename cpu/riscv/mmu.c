@@ -52,6 +52,7 @@ struct walk {
     enum tlb_access access;
     const struct regime *regime;
     const struct scheme *scheme;
+    bool probe;
     unsigned level; // of the PTE
     paddr_t pte_addr;
     uint64_t pte;
@@ -241,7 +242,7 @@ static bool mark_used(struct walk *w)
     uint64_t marked = w->pte | PTE_A | (w->access == TLB_WRITE ? PTE_D : 0);
     if (marked == w->pte)
         return true;
-    if (!(w->rv->s.menvcfg & MENVCFG_ADUE))
+    if (w->probe || !(w->rv->s.menvcfg & MENVCFG_ADUE))
         return walk_page_fault(w);
     uint8_t *p = pte_ptr(w, TLB_WRITE);
     if (!p)
@@ -349,6 +350,7 @@ bool riscv_walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access ac
                      .va = addr,
                      .access = access,
                      .regime = &regimes[regime],
+                     .probe = fill->probe,
                      .pa = addr,
                      .allowed = ~0u};
     unsigned mode = satp_mode(rv);

@@ -263,7 +263,7 @@ uint64_t riscv_sc(struct cpu *cpu, uint64_t addr, uint64_t size, uint64_t value,
 // reading.
 static bool cbo_manage(struct cpu *cpu, vaddr_t addr)
 {
-    struct tlb_fill fill;
+    struct tlb_fill fill = {0};
     vaddr_t block = align_down(addr, RISCV_CBO_BLOCK);
     if (!riscv_walk(cpu, block, RISCV_CBO_BLOCK, TLB_READ, cpu->key_regime, &fill)) {
         bool page = cpu->fault.cause == EXC_LOAD_PAGE;

@@ -521,6 +521,11 @@ static void branch(struct gen *g)
 {
     enum ir_type type = any_integer(g);
     enum ir_cond cond = gen_below(g, IR_NR_CONDS);
+    if (gen_chance(g, 5)) { // one that holds for one value in two, and folds now and then
+        ir_ref bit = ir_bini(g->ir, IR_AND, gen_pick(g, word(g)), 1);
+        ir_guard(g->ir, gen_below(g, 3), bit, gen_below(g, 2));
+        return;
+    }
     ir_ref a = gen_pick(g, type), b = gen_pick(g, type);
     if (g->calm && gen_below(g, 8)) {
         cond = IR_EQ;

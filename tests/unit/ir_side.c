@@ -452,6 +452,7 @@ void side_set(struct side *s, const struct side_state *st, const uint8_t *ram)
     cpu->leave = st->leave;
     cpu->fault.pending = st->fault;
     cpu->next_mode = st->next_mode;
+    memset(cpu->heat, 0, sizeof(cpu->heat));
     s->cpu->mode = st->mode;
     s->cpu->rm = st->rm;
     s->cpu->pending = st->pending;
@@ -556,8 +557,9 @@ struct unit *side_compile(struct side *s, struct ir *ir, enum cpu_mode mode)
 {
     struct exec *e = s->exec;
     for (;;) {
-        struct unit *u = units_make(e->units);
+        struct unit *u = units_make(e->units, 1);
         u->pc = ir->pc;
+        u->span[0].va = ir->pc & PAGE_MASK;
         u->key = UNIT_KEY(0, mode);
         u->insns = ir->nr_guest;
         struct ir copy = *ir;
@@ -696,6 +698,8 @@ static bool ref_exits(struct reference *h, const struct ir_insn *in)
         const enum ir_type types[4] = {ir_type_of(h->ir, in->arg[0])};
         ir_eval(IR_SETC, IR_I64, in->aux, v, types, &yes);
     }
+    if (in->op == IR_GUARD)
+        yes = h->val[in->arg[0]] != h->val[in->arg[1]];
     if (in->op == IR_LEAVE)
         h->cpu->leave = in->aux;
     return yes;
@@ -714,6 +718,7 @@ static bool ref_step(struct reference *h, unsigned i)
     case IR_NOP:
     case IR_CHK:
     case IR_BR:
+    case IR_GUARD:
         break;
     case IR_CONST:
         *result = in->imm;
@@ -745,7 +750,8 @@ void side_run_reference(struct side *s, const struct ir *ir, enum cpu_mode mode)
         const struct ir_insn *in = &ir->insn[i];
         if (ref_exits(&h, in)) {
             const struct ir_exit *exit = &ir->exit[in->x];
-            ref_leave(&h, in->op == IR_JMP ? h.val[in->arg[0]] : exit->pc, exit->insns);
+            bool indirect = in->op == IR_JMP || in->op == IR_GUARD;
+            ref_leave(&h, indirect ? h.val[in->arg[0]] : exit->pc, exit->insns);
             break;
         }
         const struct ir_insn *marker = &ir->insn[h.marker];

@@ -448,6 +448,7 @@ Test(exec, code_changes)
                 mem_write_bytes(s->mem, SIDE_BASE + end + writes[i].at, &(uint8_t[2]){BITS_NOTHING},
                                 2);
             s->cpu->cpu.pc = SIDE_BASE + end - 4;
+            memset(s->cpu->cpu.heat, 0, sizeof(s->cpu->cpu.heat)); // no traces
             side_run_loop(s, 2, 2);
             bool made = exec_stats(s->exec)->units > before;
             cr_expect(made == (turn == 0 || (turn == 2 && writes[i].again)), "write %u, turn %u", i,

@@ -164,6 +164,7 @@ static const char every_form[] = "  insn 0x80000000 4\n"
                                  "      set d, %60\n"
                                  "      br ne %2, %3 -> 0x80001000 after 1\n"
                                  "  insn 0x80000004 2\n"
+                                 "      guard 2 %2, %7 -> 0x0 after 2\n"
                                  "      br geu %4, %8 -> 0x80001004 after 2\n";
 
 static const char *const every_end[] = {
@@ -231,7 +232,7 @@ Test(text, errors_name_the_line)
         {"%1 = exit -> 0x0 after 0", "it has no result"},
         {"%1 get.i64 a", "a result is followed by ="},
         {"%0 = get.i64 a", "its number is out of order"},
-        {"%1024 = get.i64 a", "its number is out of order"},
+        {"%9999 = get.i64 a", "its number is out of order"},
         {"%x = get.i64 a", "a number is expected"},
         {"%1 = add.i64 %2", "an operand is missing"},
         {"%1 = add.i64 2, 3", "an operand is expected"},

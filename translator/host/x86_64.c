@@ -16,7 +16,7 @@
 #include "translator/softops.h"
 
 // Room that one unit may take at most, cold code included.
-#define UNIT_SIZE_MAX (256u << 10)
+#define UNIT_SIZE_MAX (1u << 20)
 
 // ---- Lowering ----
 
@@ -166,10 +166,37 @@ static void x86_clear(void *opaque)
     g_array_set_size(h->points, 0);
 }
 
+// A trace of several pages is good only while they are mapped as they were.
+static void emit_tag_check(struct x86 *h)
+{
+    struct x86_asm *a = &h->a;
+    bool depends = h->unit->trace && h->unit->nr_spans > 1;
+    h->moved = NULL;
+    if (!depends)
+        return;
+    emit_group1_m(a, 0, G1_CMP, CPU_MEM(jump_tag), INT32_MAX); // wide enough to be patched
+    h->unit->tag_site = (uint32_t)(a->p - 4 - h->rw);
+    h->moved = emit_jcc(a, CC_NE);
+    patch_imm32(h->rw + h->unit->tag_site, JUMP_TAG_VOID);
+}
+
+static void emit_heat(struct x86 *h)
+{
+    struct x86_asm *a = &h->a;
+    h->hot = NULL;
+    if (h->unit->trace || h->unit->key >> CPU_KEY_BITS != CPU_NORMAL || h->unit->crosses)
+        return;
+    size_t slot = offsetof(struct cpu, heat) + sizeof(uint32_t) * cpu_heat_index(h->unit->pc);
+    emit_group1_m(a, 0, G1_ADD, cpu_mem(slot), CPU_HEAT_STEP);
+    h->hot = emit_jcc(a, CC_S);
+}
+
 // The unit's head takes its length off the budget, and leaves when that is more than there is.
 static void emit_head(struct x86 *h)
 {
     struct x86_asm *a = &h->a;
+    emit_tag_check(h);
+    emit_heat(h);
     emit_group1_m(a, P_W, G1_SUB, CPU_MEM(budget), h->unit->insns);
     h->over_budget = emit_jcc(a, CC_S);
 }
@@ -177,8 +204,22 @@ static void emit_head(struct x86 *h)
 static void emit_head_cold(struct x86 *h)
 {
     struct x86_asm *a = &h->a;
+    if (h->hot) {
+        patch_rel32(h->hot, a->p);
+        emit_rm(a, O_MOV_I32, 0, CPU_MEM(leave));
+        emit32(a, LEAVE_HOT);
+        emit_mov_imm(a, RAX, h->unit->pc);
+        emit_jmp_to(a, h->stubs.leave_pc);
+    }
     patch_rel32(h->over_budget, a->p);
     emit_group1_m(a, P_W, G1_ADD, CPU_MEM(budget), h->unit->insns);
+    if (h->moved)
+        patch_rel32(h->moved, a->p);
+    if (h->unit->key >> CPU_KEY_BITS == CPU_NOSHARE) {
+        // Or the unit that shares would lead here again.
+        emit_rm(a, O_MOV_I32, 0, CPU_MEM(next_mode));
+        emit32(a, CPU_NOSHARE);
+    }
     emit_mov_imm(a, RAX, h->unit->pc);
     emit_jmp_to(a, h->stubs.leave_pc);
 }
@@ -220,10 +261,21 @@ static void x86_enter(void *opaque, struct cpu *cpu, const struct unit *unit)
     cpu->fp.flags |= cpu->host_scratch[SCRATCH_MXCSR] & 0x3d;
 }
 
-static void x86_link(void *opaque, struct unit_link *link, const struct unit *to)
+// The jump of a tagged link comes right behind a comparison with the tag and a jump of six bytes.
+#define TAG_BEFORE_SITE (1 + 6 + 4)
+
+static void x86_link(void *opaque, struct unit_link *link, const struct unit *to, uint32_t jump_tag)
 {
     struct x86 *h = opaque;
+    if (link->tagged)
+        patch_imm32(h->rw + link->site - TAG_BEFORE_SITE, jump_tag);
     patch_rel32(h->rw + link->site, h->rw + to->code);
+}
+
+static void x86_validate(void *opaque, struct unit *unit, uint32_t jump_tag)
+{
+    struct x86 *h = opaque;
+    patch_imm32(h->rw + unit->tag_site, jump_tag);
 }
 
 static void x86_unlink(void *opaque, struct unit_link *link)
@@ -242,6 +294,7 @@ const struct host host_x86_64 = {
     .enter = x86_enter,
     .link = x86_link,
     .unlink = x86_unlink,
+    .validate = x86_validate,
     .clear = x86_clear,
     .print = x86_print,
 };

@@ -13,6 +13,11 @@
 #include "translator/ra.h"
 
 #define CPU_BIAS   128
+// Cold jumps to be patched: both lead where a probe of the jump cache fails.
+struct x86_misses {
+    uint8_t *at[2];
+};
+
 #define FRAME_SIZE (RA_MAX_SLOTS * 8)
 #define NR_XMM     LIMIT_XMMS // allocatable
 
@@ -46,6 +51,7 @@ enum x86_cold_kind {
     COLD_STORE,
     COLD_CHECK,
     COLD_BRANCH,
+    COLD_GUARD,
     COLD_CALL_FAULT,
     COLD_NAN,
     COLD_FMA,
@@ -62,7 +68,7 @@ struct x86_cold {
     ir_ref r;              // the instruction
     uint8_t dst;
     struct ra_operand arg[3];
-    uint32_t map, nr_map; // COLD_BRANCH: its exit map in h->maps
+    uint32_t map, nr_map; // COLD_BRANCH, COLD_GUARD: its exit map in h->maps
 };
 
 struct x86_stubs {
@@ -86,7 +92,8 @@ struct x86 {
     struct unit *unit;
     unsigned guest_insn; // number of the guest instruction being emitted
     vaddr_t guest_pc;
-    uint8_t *over_budget;           // the jump at the unit's head
+    uint8_t *over_budget;           // the jumps at the unit's head; the last two may be NULL
+    uint8_t *moved, *hot;
     GArray *cold;                   // struct x86_cold
     GArray *maps;                   // struct ra_exit_var
     uint8_t *loop_head;             // where iterations begin; NULL: not a loop
@@ -153,7 +160,9 @@ void x86_emit_exit(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigned d
 void x86_loop_head(void *opaque, const struct ra_exit_var *map, unsigned n);
 // x86_64_stubs.c: emits the stubs at the start of the buffer.
 void x86_emit_stubs(struct x86 *h);
-void x86_emit_probe(struct x86 *h); // jump cache: target in rax
+// Jumps to the unit at the guest pc in rax if the jump cache has it; what it returns is still to be patched.
+struct x86_misses x86_emit_probe(struct x86 *h);
+void x86_emit_jump(struct x86 *h); // the same; misses go to the loop
 // x86_64_cold.c: what the unit's cold list asks for.
 void x86_emit_cold(struct x86 *h);
 // Direct jump of the guest to pc, from `insns` retired; homes are up to date.

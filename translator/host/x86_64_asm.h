@@ -294,6 +294,11 @@ static inline void patch_rel32(uint8_t *at, const uint8_t *target)
     store_le(at, 4, (uint32_t)rel);
 }
 
+static inline void patch_imm32(uint8_t *at, uint32_t imm)
+{
+    store_le(at, 4, imm);
+}
+
 static inline void emit_jmp_to(struct x86_asm *a, const uint8_t *target)
 {
     patch_rel32(emit_jmp(a), target);

@@ -40,19 +40,41 @@ void x86_emit_write_back(struct x86 *h, const struct ra_exit_var *map, unsigned 
         x86_store_home(h, h->ir->vars[map[i].var].offset, &map[i].where);
 }
 
+static void emit_leave_by_link(struct x86 *h, uint32_t link)
+{
+    emit_rm(&h->a, O_MOV_I32, 0, CPU_MEM(leave_link));
+    emit32(&h->a, link);
+}
+
 // A jump that goes to the loop, telling it about the link, until the target of that is known and it is patched.
 static void emit_link(struct x86 *h, vaddr_t pc, enum cpu_mode mode)
 {
     struct x86_asm *a = &h->a;
     uint8_t *site = emit_jmp(a);
-    uint32_t link = units_new_link(h->units, site - h->rw);
-    emit_rm(a, O_MOV_I32, 0, CPU_MEM(leave_link));
-    emit32(a, link);
+    emit_leave_by_link(h, units_new_link(h->units, site - h->rw, false));
     if (mode != CPU_NORMAL) {
         emit_rm(a, O_MOV_I32, 0, CPU_MEM(next_mode));
         emit32(a, mode);
     }
     emit_mov_imm(a, RAX, pc);
+    emit_jmp_to(a, h->stubs.leave_pc);
+}
+
+// A jump to another page, good while the tag is what it was; else the jump cache is probed.
+static void emit_tagged_link(struct x86 *h, vaddr_t pc)
+{
+    struct x86_asm *a = &h->a;
+    emit_group1_m(a, 0, G1_CMP, CPU_MEM(jump_tag), INT32_MAX); // wide enough to be patched
+    patch_imm32(a->p - 4, JUMP_TAG_VOID);
+    uint8_t *other = emit_jcc(a, CC_NE);
+    uint8_t *site = emit_jmp(a);
+    uint32_t link = units_new_link(h->units, site - h->rw, true);
+    patch_rel32(other, a->p);
+    emit_mov_imm(a, RAX, pc);
+    struct x86_misses misses = x86_emit_probe(h);
+    patch_rel32(misses.at[0], a->p);
+    patch_rel32(misses.at[1], a->p);
+    emit_leave_by_link(h, link);
     emit_jmp_to(a, h->stubs.leave_pc);
 }
 
@@ -63,15 +85,16 @@ void x86_emit_goto(struct x86 *h, vaddr_t pc, unsigned insns)
     unsigned unused = h->unit->insns - insns;
     if (unused)
         emit_group1_m(a, P_W, G1_ADD, CPU_MEM(budget), unused);
-    bool same_page = ((pc ^ h->unit->pc) & PAGE_MASK) == 0;
     if (mode == CPU_SINGLE) {
         emit_mov_imm(a, RAX, pc);
         emit_jmp_to(a, h->stubs.leave_pc);
-    } else if (same_page && !h->unit->crosses) {
-        emit_link(h, pc, CPU_NORMAL);
-    } else {
+    } else if (h->unit->crosses) {
         emit_mov_imm(a, RAX, pc);
         emit_jmp_to(a, h->stubs.jump);
+    } else if (unit_covers(h->unit, pc)) {
+        emit_link(h, pc, CPU_NORMAL);
+    } else {
+        emit_tagged_link(h, pc);
     }
 }
 
@@ -146,6 +169,18 @@ static void emit_branch(struct x86 *h, const struct x86_cold *c)
     x86_emit_goto(h, exit->pc, exit->insns);
 }
 
+// Writing back leaves registers as they are.
+static void emit_guard(struct x86 *h, const struct x86_cold *c)
+{
+    const struct ir_exit *exit = &h->ir->exit[h->ir->insn[c->r].x];
+    unsigned unused = h->unit->insns - exit->insns;
+    emit_write_back_map(h, c);
+    if (unused)
+        emit_group1_m(&h->a, P_W, G1_ADD, CPU_MEM(budget), unused);
+    emit_rr(&h->a, O_MOV | width(c->arg[0].type), RAX, c->arg[0].reg);
+    emit_jmp_to(&h->a, h->unit->key >> CPU_KEY_BITS == CPU_SINGLE ? h->stubs.leave_pc : h->stubs.jump);
+}
+
 static void emit_call_fault(struct x86 *h, const struct x86_cold *c)
 {
     emit_rm(&h->a, O_MOV_I32 | P_W, 0, CPU_MEM(slow_value));
@@ -217,6 +252,9 @@ void x86_emit_cold(struct x86 *h)
             break;
         case COLD_BRANCH:
             emit_branch(h, c);
+            break;
+        case COLD_GUARD:
+            emit_guard(h, c);
             break;
         case COLD_CALL_FAULT:
             emit_call_fault(h, c);

@@ -89,10 +89,15 @@ static void emit_call(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigne
                      .kind = COLD_CALL_FAULT, .from = failed, .point = x86_new_point(h), .r = r});
 }
 
+// A branch, or a guard, which leaves for what its first operand says.
 static void emit_br(struct x86 *h, ir_ref r, const struct ir_insn *in, const struct ra_operand *arg)
 {
+    bool guard = in->op == IR_GUARD;
     x86_emit_compare(h, &arg[0], &arg[1]);
-    struct x86_cold c = {.kind = COLD_BRANCH, .from = emit_jcc(&h->a, x86_cc_of(in->aux)), .r = r};
+    struct x86_cold c = {.kind = guard ? COLD_GUARD : COLD_BRANCH,
+                         .from = emit_jcc(&h->a, guard ? CC_NE : x86_cc_of(in->aux)),
+                         .r = r,
+                         .arg = {arg[0]}};
     struct ra_exit_var map[IR_MAX_VARS];
     c.map = h->maps->len;
     c.nr_map = ra_capture(&h->ra, map);
@@ -119,7 +124,7 @@ static void emit_jmp_indirect(struct x86 *h, const struct ir_insn *in,
     if (h->unit->key >> CPU_KEY_BITS == CPU_SINGLE)
         emit_jmp_to(a, h->stubs.leave_pc);
     else
-        x86_emit_probe(h);
+        x86_emit_jump(h);
 }
 
 static void emit_leave(struct x86 *h, const struct ir_insn *in)
@@ -259,6 +264,7 @@ void x86_emit_exit(struct x86 *h, ir_ref r, const struct ir_insn *in, unsigned d
         emit_call(h, r, in, dst, arg);
         break;
     case IR_BR:
+    case IR_GUARD:
         emit_br(h, r, in, arg);
         break;
     case IR_EXIT:

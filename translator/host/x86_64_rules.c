@@ -132,6 +132,7 @@ static struct ra_rule rule(void *opaque, const struct ir *ir, const struct ir_in
     case IR_CALL:
         return (struct ra_rule){.call = true};
     case IR_BR:
+    case IR_GUARD:
         return effect(RA_R, RA_R | RA_M | imm, 0);
     case IR_JMP:
     case IR_RAISE:
@@ -199,6 +200,7 @@ static void emit(void *opaque, ir_ref r, const struct ra_operand arg[4], unsigne
         break;
     case IR_CALL:
     case IR_BR:
+    case IR_GUARD:
     case IR_EXIT:
     case IR_JMP:
     case IR_LEAVE:

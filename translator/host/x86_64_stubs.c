@@ -127,10 +127,10 @@ static void emit_leave(struct x86 *h)
     emit8(a, 0xc3);
 }
 
-// Jumps to the unit at the guest pc in rax if the jump cache has it, else leaves.
-void x86_emit_probe(struct x86 *h)
+struct x86_misses x86_emit_probe(struct x86 *h)
 {
     struct x86_asm *a = &h->a;
+    struct x86_misses misses;
     struct x86_mem entry = CPU_MEM(jump_cache);
     entry.index = RCX;
     // Entries are of 16 bytes.
@@ -139,16 +139,25 @@ void x86_emit_probe(struct x86 *h)
     emit_shift_imm(a, 0, G2_SHR, RCX, 32 - JUMP_CACHE_BITS);
     emit_shift_imm(a, 0, G2_SHL, RCX, 4);
     emit_rm(a, O_CMP | P_W, RAX, entry);
-    emit_jcc_to(a, CC_NE, h->stubs.leave_pc);
+    misses.at[0] = emit_jcc(a, CC_NE);
     struct x86_mem tag = entry, code = entry;
     tag.disp += offsetof(struct jump_cache_entry, tag);
     code.disp += offsetof(struct jump_cache_entry, code);
     emit_rm(a, O_MOV, RDX, tag);
     emit_rm(a, O_CMP, RDX, CPU_MEM(jump_tag));
-    emit_jcc_to(a, CC_NE, h->stubs.leave_pc);
+    misses.at[1] = emit_jcc(a, CC_NE);
     emit_rm(a, O_MOV, RCX, code);
     emit_rm(a, O_ADD | P_W, RCX, CPU_MEM(host_code));
     emit_rr(a, O_GROUP5, 4, RCX);
+    return misses;
+}
+
+// The same; what the cache has not goes to the loop.
+void x86_emit_jump(struct x86 *h)
+{
+    struct x86_misses misses = x86_emit_probe(h);
+    patch_rel32(misses.at[0], h->stubs.leave_pc);
+    patch_rel32(misses.at[1], h->stubs.leave_pc);
 }
 
 static void emit_fault(struct x86 *h)
@@ -227,7 +236,7 @@ void x86_emit_stubs(struct x86 *h)
     emit_leave(h);
     emit_fault(h);
     h->stubs.jump = here(h);
-    x86_emit_probe(h);
+    x86_emit_jump(h);
     h->stubs.slow = emit_keep_all(h, slow_access, false);
     h->stubs.slow_fp = emit_keep_all(h, slow_access, true);
     h->stubs.check = emit_keep_all(h, slow_check, false);
