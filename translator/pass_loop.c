@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Units that end by going back to their head. Each variable that the unit sets gets a GET_CARRIED at the very
+// Units that end by going back to their head. Variables that the unit sets or reads get a GET_CARRIED at the very
 // top: a value that comes from the homes when the unit is entered, and from the iteration before after that.
 //
-// Where more variables are set than a host has registers to carry, the unit is left as it is.
+// Where there are more than a host has registers to carry, those that the unit sets come first, and among those the
+// ones that occur most; the others go through their homes at each turn.
 #include "translator/ir.h"
 
 struct carried {
     uint8_t var[LIMIT_LOOP_GPRS + LIMIT_LOOP_FPRS];
-    unsigned nr, nr_of[2]; // all; integers, floats
+    unsigned nr;
 };
 
 static bool is_loop(const struct ir *ir)
@@ -16,30 +17,43 @@ static bool is_loop(const struct ir *ir)
     return end->op == IR_EXIT && ir->exit[end->x].pc == ir->pc;
 }
 
-static bool carry(const struct ir *ir, struct carried *c, unsigned var)
+// What carrying a variable saves each turn: a store and a load, or a load; and how often it occurs.
+static void weigh(const struct ir *ir, unsigned weight[IR_MAX_VARS])
 {
-    static const unsigned most[2] = {LIMIT_LOOP_GPRS, LIMIT_LOOP_FPRS};
-    bool is_float = ir_type_is_float(ir->vars[var].type);
-    if (c->nr_of[is_float] == most[is_float])
-        return false;
-    c->nr_of[is_float]++;
-    c->var[c->nr++] = var;
-    return true;
-}
-
-// The variables that are set; false: too many.
-static bool collect(const struct ir *ir, struct carried *c)
-{
-    bool seen[IR_MAX_VARS] = {false};
+    enum { SETS = 1u << 16 };
     for (unsigned r = 1; r < ir->nr_insns; r++) {
         const struct ir_insn *in = &ir->insn[r];
-        if (in->op != IR_SET || seen[in->x])
-            continue;
-        seen[in->x] = true;
-        if (!carry(ir, c, in->x))
-            return false;
+        if (in->op == IR_GET)
+            weight[in->x]++;
+        else if (in->op == IR_SET)
+            weight[in->x] = (weight[in->x] + 1) | SETS;
     }
-    return c->nr > 0;
+}
+
+static unsigned heaviest(const struct ir *ir, const unsigned weight[IR_MAX_VARS], bool is_float)
+{
+    unsigned best = IR_MAX_VARS;
+    for (unsigned v = 0; v < ir->nr_vars; v++)
+        if (weight[v] && ir_type_is_float(ir->vars[v].type) == is_float &&
+            (best == IR_MAX_VARS || weight[v] > weight[best]))
+            best = v;
+    return best;
+}
+
+static void collect(const struct ir *ir, struct carried *c)
+{
+    static const unsigned most[2] = {LIMIT_LOOP_GPRS, LIMIT_LOOP_FPRS};
+    unsigned weight[IR_MAX_VARS] = {0};
+    weigh(ir, weight);
+    for (unsigned is_float = 0; is_float < 2; is_float++) {
+        for (unsigned n = 0; n < most[is_float]; n++) {
+            unsigned v = heaviest(ir, weight, is_float);
+            if (v == IR_MAX_VARS)
+                break;
+            weight[v] = 0;
+            c->var[c->nr++] = v;
+        }
+    }
 }
 
 // Makes room for n instructions at the top.
@@ -59,7 +73,10 @@ static void shift(struct ir *ir, unsigned n)
 void ir_pass_loop(struct ir *ir)
 {
     struct carried c = {0};
-    if (!is_loop(ir) || !collect(ir, &c) || ir->nr_insns + c.nr > IR_MAX_INSNS)
+    if (!is_loop(ir))
+        return;
+    collect(ir, &c);
+    if (!c.nr || ir->nr_insns + c.nr > IR_MAX_INSNS)
         return;
     shift(ir, c.nr);
     for (unsigned i = 0; i < c.nr; i++)

@@ -423,32 +423,53 @@ static void release_behind_exit(struct ra *ra, const struct ir_insn *in)
     }
 }
 
-// A variable carried around the loop: in a register from the top on, its home good for the first load only.
+static bool is_set(const struct ir *ir, unsigned var)
+{
+    for (unsigned r = 1; r < ir->nr_insns; r++)
+        if (ir->insn[r].op == IR_SET && ir->insn[r].x == var)
+            return true;
+    return false;
+}
+
+// A variable carried around the loop: in a register from the top on, its home good for the first load only if the
+// loop sets it.
 static void do_carried(struct ra *ra, const struct ir_insn *in)
 {
     struct ra_operand o = where(ra, ra->at);
     into_reg(ra, ra->at, &o);
-    ra->val[ra->at].in_home = false;
+    ra->val[ra->at].in_home = !is_set(ra->ir, in->x);
     ra->val[ra->at].nr_vars = 1;
     ra->now[in->x] = ra->at;
     ra->changed[ra->nr_changed++] = in->x;
     if (ra->ir->insn[ra->at + 1].op == IR_GET && ra->ir->insn[ra->at + 1].aux & GET_CARRIED)
         return;
     struct ra_exit_var map[IR_MAX_VARS];
-    unsigned n = ra_capture(ra, map);
+    unsigned n = ra_capture_loop(ra, map);
     ra->host->loop_head(ra->h, map, n);
     for (unsigned i = 0; i < n; i++)
         if (dies_here(ra, ra->now[map[i].var]))
             release(ra, ra->now[map[i].var]);
 }
 
-unsigned ra_capture(const struct ra *ra, struct ra_exit_var *out)
+static unsigned capture(const struct ra *ra, struct ra_exit_var *out, bool all)
 {
+    unsigned n = 0;
     for (unsigned i = 0; i < ra->nr_changed; i++) {
         uint8_t var = ra->changed[i];
-        out[i] = (struct ra_exit_var){var, where(ra, ra->now[var])};
+        if (all || !ra->val[ra->now[var]].in_home)
+            out[n++] = (struct ra_exit_var){var, where(ra, ra->now[var])};
     }
-    return ra->nr_changed;
+    return n;
+}
+
+unsigned ra_capture(const struct ra *ra, struct ra_exit_var *out)
+{
+    return capture(ra, out, false);
+}
+
+unsigned ra_capture_loop(const struct ra *ra, struct ra_exit_var *out)
+{
+    return capture(ra, out, true);
 }
 
 bool ra_run(struct ra *ra, const struct ra_host *host, void *h, const struct ir *ir)

@@ -103,5 +103,8 @@ static inline enum ra_class ra_class_of(enum ir_type t)
 bool ra_run(struct ra *ra, const struct ra_host *host, void *h, const struct ir *ir);
 // While emitting: the exit map at this point. Returns the number of entries written to out[IR_MAX_VARS].
 unsigned ra_capture(const struct ra *ra, struct ra_exit_var *out);
+// The same for going back to a loop's top: first what is carried, in the order of the top, also where that did not
+// change; then what else did.
+unsigned ra_capture_loop(const struct ra *ra, struct ra_exit_var *out);
 
 #endif

@@ -583,7 +583,7 @@ static void end(struct gen *g)
     }
     gather(g);
     sets(g);
-    if (g->few && how < 12)
+    if ((g->few && how < 12) || how == 15)
         ir_exit(ir, ir->pc); // a loop
     else if (how < 3)
         ir_leave(ir, gen_below(g, 4), ir->end_pc);

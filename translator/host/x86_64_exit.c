@@ -212,22 +212,23 @@ static void emit_parallel_moves(struct x86 *h, struct reg_move *m, unsigned n)
     }
 }
 
-// From where the variables are now to where the loop's top has them.
+// From where the variables are now to where the loop's top has them; the others go home.
 static void emit_carry(struct x86 *h)
 {
     struct ra_exit_var now[IR_MAX_VARS];
     struct reg_move moves[IR_MAX_VARS];
-    unsigned n = ra_capture(&h->ra, now), nr_moves = 0;
+    unsigned n = ra_capture_loop(&h->ra, now), nr_moves = 0, carried = h->nr_loop_map;
     const struct ra_exit_var *top = &g_array_index(h->maps, struct ra_exit_var, h->loop_map);
-    assert(n == h->nr_loop_map);
-    for (unsigned i = 0; i < n; i++) {
+    assert(n >= carried);
+    x86_emit_write_back(h, now + carried, n - carried);
+    for (unsigned i = 0; i < carried; i++) {
         assert(now[i].var == top[i].var);
         if (now[i].where.kind == RA_IN_REG)
             moves[nr_moves++] =
                 (struct reg_move){now[i].where.type, top[i].where.reg, now[i].where.reg, false};
     }
     emit_parallel_moves(h, moves, nr_moves);
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < carried; i++)
         if (now[i].where.kind != RA_IN_REG)
             x86_load(h, now[i].where.type, top[i].where.reg, &now[i].where);
 }
