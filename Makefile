@@ -134,7 +134,7 @@ $(FUZZ_DIR)/runtime%.bin: tests/fuzz/runtime.S tests/fuzz/layout.h
 
 # --- Running and testing ---
 
-.PHONY: deps run check check-quick check-asan check-unit check-stress bench
+.PHONY: deps run check check-quick check-interp check-asan check-unit check-stress bench
 deps:
 	@scripts/deps $(or $(FOR),check)
 
@@ -146,6 +146,8 @@ check: all unit-tests
 	@$(TEST) $(TESTS)
 check-quick: all unit-tests
 	@$(TEST) --quick $(TESTS)
+check-interp: all unit-tests
+	@$(TEST) --accel interp $(TESTS)
 check-unit: unit-tests
 	@$(TEST) --unit $(TESTS)
 
@@ -196,7 +198,8 @@ help:
 	@echo 'make run          boot Linux: a shell in a terminal, a self-check elsewhere'
 	@echo 'make check        run all tests (TESTS="name..." for some of them)'
 	@echo 'make check-quick  run those that take less than a minute together'
-	@echo 'make check-asan   the same under the sanitizers; check-stress: with tiny caches'
+	@echo 'make check-interp run all tests with the interpreter'
+	@echo 'make check-asan   the quick ones under the sanitizers; check-stress: with tiny caches'
 	@echo 'make bench        measure (BENCH="boot kernels run" for some of it)'
 	@echo 'make deps         install the Debian packages that all of this needs'
 	@echo 'make install      PREFIX, DESTDIR; make uninstall'

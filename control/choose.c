@@ -146,10 +146,23 @@ static bool choose_bits(struct machine_config *cfg, const struct cmdline *c, GEr
     return false;
 }
 
+// What is for a kernel needs one to get it.
+static bool check_kernel_options(const struct cmdline *c, GError **error)
+{
+    const char *name = c->initrd ? "initrd" : c->append && *c->append ? "append" : NULL;
+
+    if (c->kernel || !name)
+        return true;
+    g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
+                "-%s %s: there is no kernel to give it to; name one with -kernel", name,
+                c->initrd ? c->initrd : c->append);
+    return false;
+}
+
 bool choose_machine(struct machine_config *cfg, const struct cmdline *c, GError **error)
 {
     cfg->board = choose_board(c, error);
-    if (!cfg->board || !choose_bits(cfg, c, error))
+    if (!cfg->board || !choose_bits(cfg, c, error) || !check_kernel_options(c, error))
         return false;
     cfg->kernel = g_strdup(c->kernel);
     cfg->bios = g_strdup(c->bios);

@@ -23,6 +23,7 @@ enum help_topic {
     HELP_CHARDEV,
     HELP_NETDEV,
     HELP_FSDEV,
+    HELP_DISPLAY,
     HELP_LOG,
 };
 

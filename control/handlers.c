@@ -432,6 +432,8 @@ bool option_monitor(struct cmdline *c, const struct option *o, const char *arg, 
 bool option_display(struct cmdline *c, const struct option *o, const char *arg, GError **error)
 {
     (void)error;
+    if (is_help(arg))
+        return ask_help(c, HELP_DISPLAY, NULL);
     c->no_display = c->no_display || strcmp(arg, "none") == 0;
     if (strcmp(arg, "none") != 0)
         warn_user("-%s %s: there is no window; the console is on the terminal", o->name, arg);

@@ -156,6 +156,10 @@ bool help_print(const struct cmdline *c, GError **error)
     case HELP_FSDEV:
         fsdev_print_help(stdout);
         break;
+    case HELP_DISPLAY:
+        printf("Displays (-display NAME):\n");
+        print_line("none", "no window, and nothing on the terminal unless -serial says so");
+        break;
     case HELP_LOG:
         log_print_help(stdout);
         break;

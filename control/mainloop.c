@@ -57,6 +57,7 @@ int mainloop_open_signals(GError **error)
     sigaddset(&set, SIGCONT);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a file that may not grow is an error of the write
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST, "no signal descriptor: %s",

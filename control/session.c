@@ -124,7 +124,8 @@ static bool open_serials(struct session *s, const struct cmdline *c, GError **er
 
     for (unsigned i = 0; i < c->serials->len; i++) {
         const struct cmdline_item *item = &g_array_index(c->serials, struct cmdline_item, i);
-        if (i >= most && strcmp(item->text, "none") != 0)
+        bool nothing = strcmp(item->text, "none") == 0 || strcmp(item->text, "null") == 0;
+        if (i >= most && !nothing)
             warn_user("-serial %s: ignored, the board %s has no more than %u", item->text,
                       s->cfg.board->name, most);
         else if (i < most && !open_serial(s, i, item, error))

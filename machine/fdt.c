@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "cpu/riscv/riscv.h"
+#include "machine/loader_file.h"
 
 void machine_fdt_root(struct devtree *dt, const char *compatible, const char *model)
 {
@@ -96,20 +97,20 @@ void machine_fdt_set(struct machine *m, void *blob, size_t size)
 
 bool machine_fdt_load(struct machine *m, const char *path, GError **error)
 {
-    g_autofree char *data = NULL;
-    gsize len;
-    if (!g_file_get_contents(path, &data, &len, error)) {
-        g_prefix_error(error, "-dtb: ");
+    struct loader_file f;
+    if (!loader_file_open(&f, path, error))
         return false;
+    bool ok = f.len >= FDT_V1_SIZE && !fdt_check_full(f.data, f.len);
+    if (ok) {
+        size_t size = fdt_totalsize(f.data);
+        void *blob = g_malloc(size);
+        memcpy(blob, f.data, size);
+        machine_fdt_set(m, blob, size);
+    } else {
+        loader_fail(error, path, "not a device tree, expected a blob as dtc makes it");
     }
-    if (len < FDT_V1_SIZE || fdt_check_full(data, len)) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_FORMAT,
-                    "-dtb %s: this is no flattened device tree", path);
-        return false;
-    }
-    size_t size = fdt_totalsize(data);
-    machine_fdt_set(m, g_steal_pointer(&data), size);
-    return true;
+    loader_file_close(&f);
+    return ok;
 }
 
 static int find_or_add_chosen(void *fdt)

@@ -92,7 +92,7 @@ static unsigned elf_half(const struct elf *e, size_t at)
 
 bool loader_is_elf(const struct loader_file *f)
 {
-    return f->len >= EI_NIDENT && memcmp(f->data, ELFMAG, SELFMAG) == 0;
+    return f->len >= SELFMAG && memcmp(f->data, ELFMAG, SELFMAG) == 0;
 }
 
 // Checks that a table of the file is all there.
@@ -109,6 +109,8 @@ static bool elf_check_table(const struct elf *e, const char *what, uint64_t offs
 
 static bool elf_open(struct elf *e, const struct loader_file *f, GError **error)
 {
+    if (f->len < EI_NIDENT)
+        return loader_fail(error, f->path, "a cut-off ELF file");
     const struct elf_class *c = f->data[EI_CLASS] == ELFCLASS64 ? &elf64 : &elf32;
 
     *e = (struct elf){.f = f, .c = c};

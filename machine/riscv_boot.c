@@ -114,7 +114,9 @@ static bool load_firmware(const struct machine_config *cfg, const struct riscv_b
     GError *missing = NULL;
     g_autofree char *path =
         loader_find_firmware(cfg->bios, cfg->firmware_dirs, cfg->bits, &missing);
-    if (missing) {
+    if (missing && cfg->dumpdtb && (!cfg->bios || !strcmp(cfg->bios, "default"))) {
+        g_clear_error(&missing); // the tree does not depend on it
+    } else if (missing) {
         g_propagate_error(error, missing);
         return false;
     }
@@ -133,7 +135,8 @@ static bool load_kernel(const struct machine_config *cfg, const struct loader_ta
         return false;
     l->has_kernel = true;
     if (l->has_firmware &&
-        !loader_check_apart(cfg->kernel, &l->kernel, "the firmware", &l->firmware, error))
+        !loader_check_apart(cfg->kernel, &l->kernel, "the firmware (-bios none leaves it out)",
+                            &l->firmware, error))
         return false;
     if (!cfg->initrd)
         return true;

@@ -13,6 +13,7 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,11 @@ PROGRAMS = {
     "idle-prompt": PUT.format("I") + "1: addi t1, t1, 1; j 1b;",
     "tohost": "la t0, tohost; li t1, 7 * 2 + 1; sd t1, (t0); j .; .data; .globl tohost; tohost: .dword 0;",
     "uart": "li t0, 0x10013000; li t1, 1; sw t1, 8(t0); li t1, 'U'; sw t1, (t0); j .;",
+    "uarts": """li t0, 0x10013000; li t1, 1; sw t1, 8(t0); li t2, 'U'; sw t2, (t0); li t0, 0x10023000; sw t1, 8(t0);
+        li t2, 'V'; sw t2, (t0); j .;""",
+    # Reads where nothing is, where something is that does not work yet, and traps.
+    "lost": """la t0, 1f; csrw mtvec, t0; li t0, 0x70000000; lw t1, (t0); ebreak; .balign 4;
+        1: li t0, 0x10014000; lw t1, (t0); j .;""",
 }
 
 failed = False
@@ -119,7 +125,8 @@ def test_lists():
     for args, part in ((("-machine", "help"), "\nvirt "), (("-M", "?"), "\nvirt "), (("-cpu", "help"), " rv64 "),
                        (("-device", "?"), "\nvirtio-blk-device "), (("-device", "virtio-blk-device,help"), "drive="),
                        (("-device", "loader,help"), "cpu-num="), (("-chardev", "?"), " pty "),
-                       (("-netdev", "help"), "user"), (("-accel", "help"), "\ndbt "), (("-d", "help"), "\nunimp ")):
+                       (("-netdev", "help"), "user"), (("-accel", "help"), "\ndbt "), (("-d", "help"), "\nunimp "),
+                       (("-display", "help"), "\nnone ")):
         result = run(*args)
         equal((result.returncode, result.stderr), (0, ""), f"{args}: status and stderr")
         contains("\n" + result.stdout, part)
@@ -129,6 +136,8 @@ def test_mistakes():
     kernel = program("exit0")
     disk = TMP / "disk"
     disk.write_bytes(bytes(4096))
+    magic = TMP / "magic"
+    magic.write_bytes(b"\x7fELF\x02")
     cases = {
         ("-kernl", "x"): "did you mean -kernel?",
         ("-kernel",): "-kernel: needs an argument: FILE",
@@ -149,6 +158,12 @@ def test_mistakes():
         ("-D", "/nonexistent/log", kernel): "/nonexistent/log",
         ("-pidfile", "/nonexistent/pid", kernel): "/nonexistent/pid: No such file or directory",
         ("-gdb", "tcp::1234", kernel): "-gdb tcp::1234",
+        ("-kernel", kernel): "where the firmware (-bios none leaves it out) is already",
+        ("-append", "x"): "-append x: there is no kernel to give it to",
+        ("-initrd", disk): f"-initrd {disk}: there is no kernel to give it to",
+        ("-dtb", disk, kernel): f"{disk}: not a device tree",
+        ("-dtb", "/nonexistent", kernel): "/nonexistent: No such file or directory",
+        (magic,): "a cut-off ELF file",
         (kernel, kernel): "there is a file already",
         (sys.executable,): "an ELF file for x86-64, expected RISC-V",
         ("-bios", "none", kernel, "-m", "4K", "-device", "loader,addr=0x80001000,data=1,data-len=1"):
@@ -302,6 +317,96 @@ def test_pty():
     process.communicate()
 
 
+def talk(send, receive):
+    """With the program echo, until it ends."""
+    send(b"abq")
+    got = b""
+    while len(got) < 3:
+        got += receive(3) or b"(end)"
+    equal(got, b"abq", "the echo")
+
+
+def connect(family, address):
+    s = socket.socket(family)
+    s.settimeout(20)
+    wait_for(lambda: s.connect_ex(address) == 0, f"connection to {address}")
+    return s
+
+
+def finish(process, said=""):
+    _, errors = process.communicate(timeout=20)
+    equal(process.returncode, 0, "the status")
+    assert re.fullmatch(said, errors), errors
+
+
+def test_sockets():
+    path = str(TMP / "socket")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for args, family, address in (
+            (f"-serial unix:{path},server=on,wait=off", socket.AF_UNIX, path),
+            (f"-serial unix:{path},server=on", socket.AF_UNIX, path),
+            (f"-serial tcp:127.0.0.1:{port},server,nowait", socket.AF_INET, ("127.0.0.1", port)),
+            (f"-chardev socket,id=c,path={path},server=on,wait=off -serial chardev:c", socket.AF_UNIX, path),
+            (f"-chardev socket,id=c,host=localhost,port={port},server=on,wait=off,ipv4=on -serial chardev:c",
+             socket.AF_INET, ("127.0.0.1", port))):
+        process = start(*args.split(), program("echo"))
+        with connect(family, address) as s:
+            talk(s.sendall, s.recv)
+        waits = "server" in args and "wait" not in args
+        finish(process, "ferry: serial0: waiting for a connection on .*\n" if waits else "")
+    with socket.socket(socket.AF_UNIX) as server:  # the other way around
+        server.bind(str(TMP / "server"))
+        server.listen()
+        process = start("-serial", f"unix:{TMP / 'server'}", program("echo"))
+        with server.accept()[0] as s:
+            talk(s.sendall, s.recv)
+        finish(process)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        args = f"-chardev socket,id=c,fd={theirs.fileno()} -serial chardev:c"
+        process = start(*args.split(), program("echo"), pass_fds=[theirs.fileno()])
+        talk(ours.sendall, ours.recv)
+        finish(process)
+
+
+def test_pipe():
+    """Harnesses open the FIFOs in this order, and wait at each for its other end."""
+    path = TMP / "pipe"
+    os.mkfifo(f"{path}.in")
+    os.mkfifo(f"{path}.out")
+    for args in (f"-serial pipe:{path}", f"-chardev pipe,id=c,path={path} -serial chardev:c"):
+        process = start(*args.split(), program("echo"))
+        with open(f"{path}.in", "wb", buffering=0) as to, open(f"{path}.out", "rb", buffering=0) as back:
+            talk(to.write, back.read)
+        finish(process)
+
+
+def test_character_devices():
+    path = TMP / "chardev"
+    for args, output in (("-serial stdio", "Hi\n"), ("-serial mon:stdio", "Hi\n"), ("-serial null", ""),
+                         ("-serial none", ""), ("-chardev stdio,mux=on,id=c -serial chardev:c", "Hi\n"),
+                         ("-chardev stdio,id=c,signal=off,mux=on -serial chardev:c -nographic", "Hi\n"),
+                         ("-chardev null,id=c -serial chardev:c", ""), ("-serial stdio -serial null", "Hi\n"),
+                         ("-chardev ringbuf,id=c,size=256 -serial chardev:c", ""), (f"-serial file:{path}", ""),
+                         (f"-chardev file,id=c,path={path} -serial chardev:c", ""), ("-nographic -serial null", "")):
+        path.write_text("")
+        result = run(*args.split(), program("hello"))
+        equal((result.returncode, result.stdout, result.stderr), (0, output, ""), f"{args}: status, stdout and stderr")
+        equal(path.read_text(), "Hi\n" if "file" in args else "", f"{args}: the file")
+    result = run("-chardev", "pty,id=c", "-serial", "chardev:c", program("hello"))
+    assert re.match(r"char device redirected to /dev/pts/\d+ \(label c\)\n$", result.stdout), result.stdout
+
+
+def test_two_uarts():
+    first, second = TMP / "first", TMP / "second"
+    run("-until", "1000", "-serial", f"file:{first}", "-serial", f"file:{second}", program("uarts", 32, 0x20400000))
+    equal((first.read_text(), second.read_text()), ("U", "V"), "what the UARTs got")
+    result = run("-until", "1000", "-serial", "null", "-serial", "stdio", program("uarts", 32, 0x20400000))
+    equal(result.stdout, "V", "the second one's output")
+
+
 class Terminal:
     """A machine on a terminal of its own, in its foreground, below a shell that stays when the machine is gone."""
 
@@ -451,15 +556,63 @@ def test_devices():
 
 def test_device_tree():
     path = TMP / "dtb"
-    result = run("-M", f"virt,dumpdtb={path}", "-bios", "none")
-    equal((result.returncode, result.stderr), (0, ""), "status and stderr")
-    equal(path.read_bytes()[:4], b"\xd0\x0d\xfe\xed", "the tree's magic")
+    for args in (("-bios", "none"), (), ("-cpu", "rv32"), ("-smp", "4", "-m", "1G", "-nographic")):
+        result = run("-M", f"virt,dumpdtb={path}", *args)
+        equal((result.returncode, result.stderr), (0, ""), f"{args}: status and stderr")
+        equal(path.read_bytes()[:4], b"\xd0\x0d\xfe\xed", "the tree's magic")
+    equal(run("-dtb", path, program("exit7")).returncode, 7, "the status with -dtb")
 
 
 def test_log():
     path = TMP / "log"
-    equal(run("-d", "int,unimp", "-D", path, program("exit0")).returncode, 0, "the status")
-    assert path.exists()
+    channels = {
+        "in_asm": "0x20400000:  auipc   t0,",
+        "op": "OP 0x20400000:",
+        "op_opt": "OP after optimization 0x20400000:",
+        "out_asm": "OUT: 0x20400000",
+        "int": r"trap 5 at 0x2040.*, value 0x70000000",
+        "exec": "cpu 0: 0x20400000 key",
+        "unimp": "read of 4 bytes",
+        "guest_errors": "read of 4 bytes at .*0x70000000",
+    }
+    lost = ("-until", "100", "-D", path, program("lost", 32, 0x20400000))
+    alone = {}
+    for channel, text in channels.items():
+        result = run("-d", channel, *lost)
+        equal((result.returncode, result.stdout), (124, ""), f"{channel}: status and stdout")
+        alone[channel] = path.read_text()
+        assert re.search(text, alone[channel]), f"{text!r} is not in {alone[channel]!r}"
+    run("-d", ",".join(channels), *lost)
+    everything = path.read_text()
+    for channel, text in channels.items():
+        assert re.search(text, everything), f"{text!r} is not in {everything!r}"
+        others = "".join(v for c, v in alone.items() if c != channel)
+        assert not re.search(text, others) or channel == "unimp", f"{text!r} of {channel} is in another channel"
+    run("-d", "in_asm,op", "-accel", "interp", *lost)
+    equal(path.read_text().count("IN: riscv"), alone["in_asm"].count("IN: riscv"), "units of the interpreter")
+    contains(run("-d", "int", *lost[:2], lost[-1]).stderr, "trap 5 at")
+
+
+# --- What a run costs ---
+
+
+def test_footprint():
+    """A run that needs nothing loads nothing for it: neither in memory nor of libraries. For times see tests/bench."""
+    process = start("-icount", "sleep=on", program("idle"))
+    try:
+        equal(process.stdout.read(1), "I", "the output")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
+    finally:
+        process.kill()
+        process.communicate()
+    libraries = {Path(line.split()[-1]).name.split(".so")[0] for line in maps.splitlines() if ".so" in line}
+    for library in ("libslirp", "libcapstone", "libdw", "libelf"):
+        assert library not in libraries, f"{library} is loaded: {sorted(libraries)}"
+    if "libasan" in libraries or "asan" in os.environ["FERRY_BUILD"]:
+        raise SkipTest("the sanitizers take memory of their own")
+    peak = int(re.search(r"VmHWM:\s*(\d+) kB", status)[1])
+    assert peak <= 10 * 1024, f"{peak} KiB were resident"
 
 
 for test_name, test in list(globals().items()):

@@ -42,11 +42,11 @@ def compile_c(out, sources, *flags, compiler=None):
     inputs = [*sources, *Path(sources[0]).parent.glob("*.[hl]*"), Path(__file__)]
     if out.exists() and out.stat().st_mtime > max(Path(i).stat().st_mtime for i in inputs):
         return out
-    compiler = compiler or os.environ.get("CC", "gcc")
-    if not shutil.which(compiler):
-        raise Failure(f"no {compiler}")
+    compiler = (compiler or os.environ.get("CC", "gcc")).split()  # CC may be "ccache gcc"
+    if not shutil.which(compiler[0]):
+        raise Failure(f"no {compiler[0]}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    command = [compiler, "-std=gnu17", "-O2", "-Wall", "-Wextra", *flags, *map(str, sources), "-o", f"{out}.new"]
+    command = [*compiler, "-std=gnu17", "-O2", "-Wall", "-Wextra", *flags, *map(str, sources), "-o", f"{out}.new"]
     if "-nostdlib" in flags:
         command.append("-lgcc")
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

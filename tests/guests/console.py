@@ -14,6 +14,7 @@ SRC = Path(os.environ.get("FERRY_SRC") or Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("FERRY_BUILD") or SRC / "build")
 FERRY = os.environ.get("FERRY") or str(BUILD / "ferry")
 GUESTS = SRC / "tests/guests"
+PATIENCE = float(os.environ.get("FERRY_PATIENCE") or 1)  # all waits take so many times as long at most
 
 
 class Failure(Exception):
@@ -48,7 +49,7 @@ class Console:
 
     def expect(self, pattern, timeout=60):
         """Reads on until the regular expression matches what came since the last match, which it returns."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while True:
             match = re.compile(pattern, re.M).search(self.log, self.seen)
             if match:
@@ -70,7 +71,7 @@ class Console:
 
     def wait(self, timeout=60):
         """Reads on to the end and returns the exit status."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         while self.read(end - time.monotonic()):
             pass
         try:

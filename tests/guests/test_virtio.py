@@ -5,6 +5,7 @@
 the host's side, console ports and entropy. The guest runs a script and says `STAGE: ok` or why not."""
 
 import os
+import resource
 import socket
 import tempfile
 import threading
@@ -18,10 +19,13 @@ SCRIPT = r"""#!/bin/sh
 stage() {
     why=$("$@" 2>&1) && [ -z "$why" ] && echo "VIRTIO: $1: ok" || echo "VIRTIO: $1: failed: $why"
 }
-disk() { # which name a disk has depends on the order of probing
-    hd0=vda hd1=vdb
-    [ "$(cat /sys/block/vda/serial)" = S3R1AL ] || hd0=vdb hd1=vda
-    [ "$(cat /sys/block/$hd0/serial)" = S3R1AL ] || echo "no disk has the serial number"
+named() { # which name a disk has depends on the order of probing
+    for d in /sys/block/vd*; do
+        [ "$(cat $d/serial)" != $1 ] || basename $d
+    done
+}
+disk() {
+    hd0=$(named S3R1AL) hd1=$(named R34D)
     [ "$(cat /sys/block/$hd1/ro)" = 1 ] || echo "$hd1 is writable"
     dd if=/tmp/seq of=/dev/$hd0 bs=4k seek=3 conv=notrunc,fsync 2>/dev/null || echo "cannot write"
     echo 3 >/proc/sys/vm/drop_caches
@@ -29,6 +33,18 @@ disk() { # which name a disk has depends on the order of probing
     dd if=/dev/zero of=/dev/$hd1 bs=4k count=1 conv=fsync 2>/dev/null && echo "wrote to $hd1"
     blkdiscard -o 0 -l 4096 /dev/$hd0 || echo "cannot discard"
     head -c 11 /dev/$hd1 | cmp - /tmp/mark || echo "$hd1 has something else"
+}
+limited() { # the host refuses to store what lies behind 70 MiB
+    hd2=$(named L1M1T)
+    dd if=/tmp/seq of=/dev/$hd2 bs=4k seek=20000 conv=notrunc,fsync 2>/dev/null && echo "wrote where nothing can be"
+    dmesg | grep -q "I/O error, dev $hd2, sector 16" || echo "the kernel was not told"
+    dd if=/tmp/seq of=/dev/$hd2 bs=4k conv=notrunc,fsync 2>/dev/null || echo "cannot write elsewhere any more"
+}
+snapshot() {
+    hd3=$(named SN4P)
+    dd if=/tmp/seq of=/dev/$hd3 bs=4k conv=notrunc,fsync 2>/dev/null || echo "cannot write"
+    echo 3 >/proc/sys/vm/drop_caches
+    dd if=/dev/$hd3 bs=4k 2>/dev/null | head -n 100000 | cmp - /tmp/seq || echo "reads something else"
 }
 folder() {
     mkdir /tmp/share
@@ -66,6 +82,8 @@ entropy() {
 seq 100000 >/tmp/seq
 printf 'second disk' >/tmp/mark
 stage disk
+stage limited
+stage snapshot
 stage folder
 stage ports
 stage entropy
@@ -80,6 +98,7 @@ while [ ! -e /tmp/share/stop ]; do sleep 1; done
 poweroff -f
 """
 
+LIMIT = 70 << 20  # of files, above what the emulator wants for itself
 TEXT = "".join(f"{n}\n" for n in range(1, 100001))
 
 
@@ -94,8 +113,9 @@ def set_up(tmp):
     share.mkdir()
     (share / "greeting").write_text("hello\n")
     os.symlink("/etc/hostname", share / "outside")
-    with open(tmp / "a.img", "wb") as f:
-        f.truncate(16 << 20)
+    for name, size in (("a", 16 << 20), ("limited", 96 << 20), ("snapshot", 1 << 20)):
+        with open(tmp / f"{name}.img", "wb") as f:
+            f.truncate(size)
     (tmp / "b.img").write_bytes(b"second disk".ljust(1 << 16, b"\0"))
 
 
@@ -105,7 +125,11 @@ def command(tmp, legacy, port):
             "-drive", f"file={tmp}/a.img,if=none,format=raw,id=hd0",
             "-device", "virtio-blk-device,drive=hd0,serial=S3R1AL,bus=virtio-mmio-bus.0",
             "-drive", f"file={tmp}/b.img,if=none,format=raw,id=hd1,readonly=on",
-            "-device", "virtio-blk-device,drive=hd1,bus=virtio-mmio-bus.1",
+            "-device", "virtio-blk-device,drive=hd1,serial=R34D,bus=virtio-mmio-bus.1",
+            "-drive", f"file={tmp}/limited.img,if=none,format=raw,id=hd2",
+            "-device", "virtio-blk-device,drive=hd2,serial=L1M1T",
+            "-drive", f"file={tmp}/snapshot.img,if=none,format=raw,id=hd3,snapshot=on",
+            "-device", "virtio-blk-device,drive=hd3,serial=SN4P",
             "-fsdev", f"local,id=fs0,path={tmp}/share,security_model=none",
             "-device", "virtio-9p-device,fsdev=fs0,mount_tag=hostshare",
             "-netdev", f"user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80", "-device", "virtio-net-device,netdev=net0",
@@ -160,19 +184,26 @@ def fetch_page(port, console):
         raise Failure(f"the page is {pages[0][:60]!r}, {len(pages[0])} bytes")
 
 
+def limit_files():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, LIMIT))
+
+
 def check(tmp, legacy, watch):
     port = free_port()
     set_up(tmp)
-    with Console(*command(tmp, legacy, port)) as console, connect_port(tmp) as host_port:
+    arguments = command(tmp, legacy, port)
+    with Console(*arguments, preexec_fn=limit_files) as console, connect_port(tmp) as host_port:
         watch(console)
-        expect_stage(console, "disk")
-        expect_stage(console, "folder")
+        for stage in ("disk", "limited", "snapshot", "folder"):
+            expect_stage(console, stage)
         check_ports(tmp, console, host_port)
         expect_stage(console, "entropy")
         console.expect(r"^VIRTIO: serving", 60)
         fetch_page(port, console)
         (tmp / "share/stop").touch()
         expect_equal(console.wait(), 0, "the exit status")
+    expect_equal((tmp / "snapshot.img").read_bytes(), bytes(1 << 20), "the image behind the snapshot")
+    expect_equal((tmp / "limited.img").read_bytes()[:len(TEXT)].decode(), TEXT, "what is on the limited disk")
     image = (tmp / "a.img").read_bytes()
     expect_equal(image[12288:12288 + len(TEXT)].decode(), TEXT, "what is on the disk")
     expect_equal((tmp / "share/hard").read_text(), TEXT, "what is in the folder")

@@ -85,11 +85,14 @@ static void illegal(struct ref *r)
     trap(r, 2, r->in.bits);
 }
 
-// The host's place of [addr, addr + size), or a trap.
+// The host's place of [addr, addr + size), or a trap. The cause before `cause` is the one of
+// misaligned accesses of that kind.
 static uint8_t *memory(struct ref *r, uint64_t addr, unsigned size, uint64_t cause)
 {
     addr = cut(r, addr);
-    if (addr >= r->window_base && addr + size <= r->window_base + REF_WINDOW)
+    if (r->aligned && addr & (size - 1))
+        trap(r, cause - 1, addr);
+    else if (addr >= r->window_base && addr + size <= r->window_base + REF_WINDOW)
         return r->window + (addr - r->window_base);
     trap(r, cause, addr);
     return NULL;

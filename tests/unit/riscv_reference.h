@@ -12,6 +12,7 @@
 struct ref {
     unsigned xlen;
     bool halfwords; // jump targets may be odd halfwords
+    bool aligned;   // misaligned accesses trap
     struct riscv_insn in;
     unsigned len;
 

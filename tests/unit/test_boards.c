@@ -321,7 +321,7 @@ Test(boards, users_tree)
     cr_expect_lt(fdt_path_offset(m->fdt, "/soc"), 0);
     machine_free(m);
     s.cfg.dtb = make_file(&s, "no tree", 7);
-    expect_refused(&s, "no flattened device tree");
+    expect_refused(&s, "not a device tree");
     tear_down(&s);
 }
 

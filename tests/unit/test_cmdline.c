@@ -195,6 +195,7 @@ Test(cmdline, help_topics)
         {"-netdev help", HELP_NETDEV, NULL},
         {"-fsdev help", HELP_FSDEV, NULL},
         {"-accel help", HELP_ACCEL, NULL},
+        {"-display help", HELP_DISPLAY, NULL},
         {"-d help", HELP_LOG, NULL},
         {"-version -nonsense", HELP_VERSION, NULL},
     };

@@ -105,7 +105,7 @@ Test(ns16550, fifo_holds_sixteen)
     cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc1);
     cr_expect_eq(hw_rig_type(r, "0123456789abcdefXY"), 16);
     for (unsigned i = 0; i < 16; i++)
-        cr_expect_eq(hw_rig_read(r, RBR, 1), "0123456789abcdef"[i]);
+        cr_expect_eq(hw_rig_read(r, RBR, 1), (uint8_t)"0123456789abcdef"[i]);
     cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
     hw_rig_free(r);
 }

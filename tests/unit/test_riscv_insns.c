@@ -60,7 +60,11 @@ struct line {
     const char *operands; // of the base
     bool is_fp, rounds, reads_x, reads_f, touches_memory, jumps_to_x, is_system;
     struct edges x, f;
+    unsigned *seen; // RD_0 and its like: what was run so far
 };
+
+// Registers that deserve a look: x0, and the same one twice.
+enum { RD_0 = 1, RS1_0 = 2, RS2_0 = 4, RD_RS1 = 8, RD_RS2 = 16, RS1_RS2 = 32 };
 
 static bool has_operand(const char *operands, const char *any)
 {
@@ -81,6 +85,25 @@ static struct line line_of(unsigned id)
     l.x = edges_of_x();
     l.f = edges_of_f(l.base);
     return l;
+}
+
+static unsigned special_registers(const struct riscv_insn *in)
+{
+    return (in->rd == 0 ? RD_0 : 0) | (in->rs1 == 0 ? RS1_0 : 0) | (in->rs2 == 0 ? RS2_0 : 0) |
+           (in->rd == in->rs1 ? RD_RS1 : 0) | (in->rd == in->rs2 ? RD_RS2 : 0) |
+           (in->rs1 == in->rs2 ? RS1_RS2 : 0);
+}
+
+// Those that a line has.
+static unsigned special_registers_of_line(const struct line *l)
+{
+    bool d = has_operand(l->operands, "d"), s = has_operand(l->operands, "so0"),
+         t = has_operand(l->operands, "t");
+    bool fd = has_operand(l->operands, "D"), fs = has_operand(l->operands, "S"),
+         ft = has_operand(l->operands, "T");
+    return (d ? RD_0 : 0) | (s ? RS1_0 : 0) | (t ? RS2_0 : 0) |
+           ((d && s) || (fd && fs) ? RD_RS1 : 0) | ((d && t) || (fd && ft) ? RD_RS2 : 0) |
+           ((s && t) || (fs && ft) ? RS1_RS2 : 0);
 }
 
 static void random_state(struct rig *g, const struct line *l, struct ref *r)
@@ -163,13 +186,16 @@ static bool start(struct rig *g, const struct line *l, uint32_t bits, struct ref
     memset(r, 0, sizeof(*r));
     r->xlen = g->xlen;
     r->halfwords = g->halfwords;
+    r->aligned = rv->cpu.align_all;
     r->len = riscv_insn_len(bits);
     r->pc = CODE;
     r->fs = FS_DIRTY;
     r->priv = PRIV_M;
     r->window_base = WINDOW;
-    if (!riscv_decode(&rv->decoder, bits, &r->in) || r->in.id != l->id ||
-        jumps_into_itself(l, &r->in, r->len))
+    if (!riscv_decode(&rv->decoder, bits, &r->in) || jumps_into_itself(l, &r->in, r->len))
+        return false;
+    *l->seen |= special_registers(&r->in); // if only by a line that stands before it
+    if (r->in.id != l->id)
         return false;
     rig_place(g, 0, bits);
     return true;
@@ -261,6 +287,21 @@ static void check_registers_of_line(struct rig *g, const struct line *l)
 
 // ---- What is checked of a line ----
 
+// Each of the encodings of a short line.
+static void check_encodings_of_line(struct rig *g, const struct line *l)
+{
+    const struct riscv_opcode *op = &riscv_opcodes[l->id];
+    uint32_t dots = ~op->mask & 0xffff, n = dots;
+    struct ref r;
+    if (op->len != 2)
+        return;
+    do {
+        if (start(g, l, op->match | n, &r))
+            vary(g, l, &r, 1);
+        n = (n - 1) & dots;
+    } while (n != dots);
+}
+
 static void check_operands_of_line(struct rig *g, const struct line *l)
 {
     struct ref r;
@@ -340,13 +381,20 @@ static void check_line(struct rig *g, unsigned id)
 {
     struct line l = line_of(id);
     uint64_t runs = g->runs;
+    unsigned seen = 0;
+    l.seen = &seen;
     cr_assert(ref_exists(id), "no reference for %s", riscv_opcodes[id].name);
+    check_encodings_of_line(g, &l);
     check_operands_of_line(g, &l);
     check_pairs_of_line(g, &l);
     check_rounding_of_line(g, &l);
     check_fs_of_line(g, &l);
     check_user_mode_of_line(g, &l);
     cr_expect(g->runs > runs, "%s was never run", riscv_opcodes[id].name);
+    unsigned missing = special_registers_of_line(&l) & ~seen;
+    cr_expect(riscv_opcodes[id].len == 2 || !missing,
+              "%s was not run with x0 or the same register twice: %x", riscv_opcodes[id].name,
+              missing);
 }
 
 static void check_lines(const char *model, unsigned xlen, bool (*filter)(unsigned id))
@@ -386,6 +434,11 @@ static bool is_zcmp(unsigned id)
 static bool is_jump(unsigned id)
 {
     return id == RV_OP_jal || id == RV_OP_jalr || (id >= RV_OP_beq && id <= RV_OP_bgeu);
+}
+
+static bool accesses(unsigned id)
+{
+    return line_of(id).touches_memory;
 }
 
 Test(riscv_insns, every_line_has_a_reference)
@@ -459,4 +512,13 @@ Test(riscv_insns, jumps_without_c)
 {
     check_lines(NO_C_MODEL, 64, is_jump);
     check_lines(NO_C_MODEL, 32, is_jump);
+}
+
+// Each access traps where it is misaligned, whatever else is wrong with it.
+Test(riscv_insns, misaligned_accesses_trap)
+{
+    check_lines("max,misaligned=off", 64, accesses);
+    check_lines("max,misaligned=off", 32, accesses);
+    check_lines(ZCMP_MODEL ",misaligned=off", 64, accesses);
+    check_lines(ZCMP_MODEL ",misaligned=off", 32, accesses);
 }

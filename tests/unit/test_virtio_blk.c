@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The virtio disk as a driver sees it.
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,6 +21,18 @@ enum { F_RO = 5, F_FLUSH = 9, F_CONFIG_WCE = 11, F_DISCARD = 13, F_WRITE_ZEROES 
 static struct driver d;
 static struct block *blk;
 static char *file;
+
+static unsigned syncs; // calls of the host's fdatasync, which fails with
+static int sync_error; // if not 0
+
+// Stands before the C library's.
+int fdatasync(int fd)
+{
+    (void)fd;
+    syncs++;
+    errno = sync_error;
+    return sync_error ? -1 : 0;
+}
 
 static void start(const struct block_options *wanted, bool legacy, uint64_t features)
 {
@@ -251,6 +264,26 @@ Test(blk_special, without_flush_writes_are_durable)
     cr_assert_eq(simple(OUT, 0, driver_alloc(&d, 512), 512), S_OK);
     cr_assert_eq(block_get_stats(blk)->flushes, 1);
     cr_assert_eq(clear(DISCARD, 0, 1, 0), S_UNSUPP); // not negotiated
+}
+
+// A flush is answered when the host has the data, or says that it does not.
+Test(blk_special, flushes_are_durable)
+{
+    struct block_options opts = {0};
+    start(&opts, false, ALL_FEATURES);
+    paddr_t data = driver_alloc(&d, 512);
+    cr_assert_eq(simple(OUT, 0, data, 512), S_OK);
+    cr_assert_eq(syncs, 0);
+    cr_assert_eq(simple(FLUSH, 0, 0, 0), S_OK);
+    cr_assert_eq(syncs, 1);
+    sync_error = EIO;
+    cr_assert_eq(simple(FLUSH, 0, 0, 0), S_IOERR);
+    cr_assert_eq(simple(OUT, 0, data, 512), S_OK);
+    config_write(&d, 32, 1, 0); // write-through: each write is flushed
+    cr_assert_eq(simple(OUT, 0, data, 512), S_IOERR);
+    sync_error = 0;
+    cr_assert_eq(simple(OUT, 0, data, 512), S_OK);
+    cr_assert_eq(syncs, 4);
 }
 
 Test(blk_special, legacy)
