@@ -215,7 +215,7 @@ static void flip_switches(struct device *dev)
 {
     for (const struct device_prop *p = dev->cls->props; p && p->name; p++) {
         if (p->kind == PROP_BOOL)
-            device_set_u64(dev, p->name, !p->def);
+            device_set_u64(dev, p->name, !*(bool *)((char *)dev + p->offset));
     }
 }
 
@@ -246,6 +246,8 @@ static void add_device(struct device_rig *rig, const struct device_class *cls)
     if (cls->bus) {
         add_device(rig, provider(cls->bus));
         parent = rig->dev;
+        if (rig->variant & DUT_FLIPPED_BUS)
+            flip_switches(parent);
         must(device_init(parent, &error), "%s", text_of(error));
     }
     unsigned depth = rig->depth++;
@@ -327,6 +329,27 @@ struct device_rig *device_rig_new(const struct device_class *cls, unsigned varia
     device_rig_reset(rig);
     poller_wait(rig->poller, 0); // tells the device that its peers are there
     return rig;
+}
+
+static void host_types(int peer, const uint8_t *data, size_t len)
+{
+    char text[32];
+    while (read(peer, text, sizeof(text)) > 0)
+        ; // what the guest printed
+    ssize_t n = write(peer, data, MIN(len, sizeof(text)));
+    must(n || !len, "a peer is gone"); // -1 when the guest has not taken its input for long
+}
+
+void device_rig_host_input(struct device_rig *rig, const uint8_t *data, size_t len)
+{
+    for (unsigned i = 0; i < rig->backends->len; i++) {
+        struct device_rig_backend *b = &g_array_index(rig->backends, struct device_rig_backend, i);
+        if (b->kind == PROP_CHARDEV)
+            host_types(b->peer, data, len);
+        else if (b->kind == PROP_NET)
+            netdev_receive(b->net, data, len);
+    }
+    poller_wait(rig->poller, 0);
 }
 
 GByteArray *device_rig_save(struct device_rig *rig)

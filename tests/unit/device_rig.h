@@ -38,10 +38,11 @@ struct device_rig_backend {
 };
 
 enum device_rig_variant {
-    DUT_FLIPPED = 1,  // every switch (bool property) is the other way round
-    DUT_WRITABLE = 2, // shared folders are
-    DUT_STRINGS = 4,  // string properties have a value
-    DUT_VARIANTS = 8,
+    DUT_FLIPPED = 1,     // every switch (bool property) is the other way round
+    DUT_WRITABLE = 2,    // shared folders are
+    DUT_STRINGS = 4,     // string properties have a value
+    DUT_FLIPPED_BUS = 8, // what it plugs into has its switches the other way round from that
+    DUT_VARIANTS = 16,
 };
 
 struct device_rig {
@@ -65,6 +66,9 @@ struct device_rig *device_rig_make(const struct device_class *cls, unsigned vari
 struct device_rig *device_rig_new(const struct device_class *cls, unsigned variant);
 void device_rig_free(struct device_rig *rig);
 void device_rig_reset(struct device_rig *rig);
+
+// Its back ends have something to say: bytes are typed (the first few of them), frames arrive.
+void device_rig_host_input(struct device_rig *rig, const uint8_t *data, size_t len);
 
 // The state of all devices as bytes; and back, FALSE if it is refused.
 GByteArray *device_rig_save(struct device_rig *rig);
