@@ -56,7 +56,8 @@ int mainloop_open_signals(GError **error)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCONT);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN); // both are seen where the write fails
+    signal(SIGXFSZ, SIG_IGN);
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (fd < 0)
         g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST, "no signal descriptor: %s",
