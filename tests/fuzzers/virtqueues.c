@@ -86,12 +86,6 @@ static void ram_write(struct session *s, paddr_t addr, unsigned size, uint64_t v
     assert(status == MEM_OK);
 }
 
-static unsigned take_queue(struct session *s, unsigned flags)
-{
-    (void)s;
-    return flags % QUEUES;
-}
-
 static paddr_t queue_at(unsigned q)
 {
     return DUT_RAM + q * QUEUE_STRIDE;
@@ -130,7 +124,7 @@ static uint32_t take_len(struct session *s)
 
 static void setup_queue(struct session *s, unsigned flags)
 {
-    unsigned q = take_queue(s, flags);
+    unsigned q = flags % QUEUES;
     uint64_t shape = take(s, 1);
     paddr_t desc = queue_at(q);
     unsigned num = shape & 0x10 ? (unsigned)take(s, 2) : 1u << (shape & 15) % 9;
@@ -191,34 +185,70 @@ static paddr_t avail_of(const struct session *s, unsigned q)
     return queue_at(q) + (s->legacy ? 16 * 16 : AVAIL);
 }
 
+static void put_desc(struct session *s, paddr_t table, unsigned index, paddr_t addr, uint32_t len,
+                     unsigned flags, unsigned next)
+{
+    paddr_t at = table + 16 * index;
+    ram_write(s, at, 8, addr);
+    ram_write(s, at + 8, 4, len);
+    ram_write(s, at + 12, 2, flags);
+    ram_write(s, at + 14, 2, next);
+}
+
 // A descriptor of a queue, or of a table.
 static void write_desc(struct session *s, unsigned flags)
 {
     unsigned index = (unsigned)take(s, 1), bits = (unsigned)take(s, 1);
     paddr_t table = flags & 8 ? DUT_RAM + TABLES : queue_at(flags % QUEUES);
-    paddr_t at = table + 16 * (index & 63);
-    ram_write(s, at, 8, take_address(s));
-    ram_write(s, at + 8, 4, take_len(s));
-    ram_write(s, at + 12, 2, index & 64 ? bits : bits & 7);
-    ram_write(s, at + 14, 2, bits >> 3 ? bits >> 3 : (index & 63) + 1);
+    paddr_t addr = take_address(s);
+    uint32_t len = take_len(s);
+    unsigned next = bits >> 3 ? bits >> 3 : (index & 63) + 1;
+    put_desc(s, table, index & 63, addr, len, index & 64 ? bits : bits & 7, next);
 }
 
-static void offer(struct session *s, unsigned flags)
+// The next entry of the avail ring; the index moves by `step`.
+static void put_head(struct session *s, unsigned q, unsigned head, unsigned step)
 {
-    unsigned q = take_queue(s, flags), head = (unsigned)take(s, 1);
     ram_write(s, avail_of(s, q) + 4 + 2 * (s->avail[q] % 16), 2, head);
-    s->avail[q] = (uint16_t)(s->avail[q] + (flags & 16 ? take(s, 2) : 1));
+    s->avail[q] = (uint16_t)(s->avail[q] + step);
     ram_write(s, avail_of(s, q) + 2, 2, s->avail[q]);
-    if (flags & 8)
-        reg_write(s, QUEUE_NOTIFY, q);
+}
+
+static void offer(struct session *s, unsigned q, bool jump)
+{
+    unsigned head = (unsigned)take(s, 1);
+    put_head(s, q, head, jump ? (unsigned)take(s, 2) : 1);
+}
+
+// A request that is as it should be: buffers to read, whose first bytes the input has, then buffers to write; by a
+// table if `indirect`. It is offered, and the device notified.
+static void request(struct session *s, unsigned q, bool indirect)
+{
+    enum { ROOM = 0x4000, GIVEN = 64 };
+    unsigned shape = (unsigned)take(s, 1), nr_out = shape & 3, nr = nr_out + (shape >> 2 & 3);
+    paddr_t table = indirect ? DUT_RAM + TABLES : queue_at(q), buf = DUT_RAM + BUFFERS;
+    for (unsigned i = 0; i < nr; i++, buf += ROOM) {
+        uint8_t bytes[GIVEN];
+        uint32_t len = take_len(s);
+        if (i < nr_out) {
+            fuzz_take_bytes(&s->in, bytes, MIN(len, GIVEN));
+            mem_write_bytes(s->rig->mem, buf, bytes, MIN(len, GIVEN));
+        }
+        unsigned flags = (i + 1 < nr ? 1 : 0) | (i < nr_out ? 0 : 2);
+        put_desc(s, table, i, buf, len, flags, i + 1);
+    }
+    if (indirect)
+        put_desc(s, queue_at(q), 0, table, 16 * nr, 4, 0);
+    put_head(s, q, 0, 1);
+    reg_write(s, QUEUE_NOTIFY, q);
 }
 
 // Bytes of a request, or whatever else lies there.
-static void write_bytes(struct session *s, unsigned flags)
+static void write_bytes(struct session *s)
 {
     uint8_t bytes[64];
     paddr_t at = take_address(s);
-    size_t len = flags & 16 ? 2 * (flags & 15) + 33 : (flags & 15) + 1;
+    size_t len = 1 + take(s, 1) % sizeof(bytes);
     fuzz_take_bytes(&s->in, bytes, len);
     mem_write_bytes(s->rig->mem, at, bytes, len);
 }
@@ -234,10 +264,10 @@ static void touch_register(struct session *s, unsigned flags)
         mem_write(s->rig->mem, DUT_BASE + reg, size, take(s, size));
 }
 
-static void from_outside(struct session *s, unsigned flags)
+static void from_outside(struct session *s)
 {
     uint8_t bytes[128];
-    size_t len = flags & 16 ? take(s, 1) % sizeof(bytes) : flags & 15;
+    size_t len = take(s, 1) % sizeof(bytes);
     fuzz_take_bytes(&s->in, bytes, len);
     device_rig_host_input(s->rig, bytes, len);
     s->rig->clk->base_ns += NS_PER_S;
@@ -258,13 +288,10 @@ static void save_and_load(struct session *s, unsigned flags)
 
 static void step(struct session *s)
 {
-    unsigned op = (unsigned)take(s, 1), flags = op >> 3;
-    switch (op & 7) {
+    unsigned op = (unsigned)take(s, 1), flags = op >> 4, q = flags % QUEUES;
+    switch (op & 15) {
     case 0:
-        if (flags & 16)
-            save_and_load(s, flags);
-        else
-            bring_up(s, flags);
+        bring_up(s, flags);
         break;
     case 1:
         setup_queue(s, flags);
@@ -273,19 +300,25 @@ static void step(struct session *s)
         write_desc(s, flags);
         break;
     case 3:
-        offer(s, flags);
+        offer(s, q, flags & 8);
         break;
     case 4:
-        reg_write(s, QUEUE_NOTIFY, flags & 16 ? take(s, 4) : flags % QUEUES);
+        reg_write(s, QUEUE_NOTIFY, flags & 8 ? take(s, 4) : q);
         break;
     case 5:
-        write_bytes(s, flags);
+        write_bytes(s);
         break;
     case 6:
         touch_register(s, flags);
         break;
+    case 7:
+        from_outside(s);
+        break;
+    case 8:
+        save_and_load(s, flags);
+        break;
     default:
-        from_outside(s, flags);
+        request(s, q, flags & 8);
     }
 }
 
