@@ -14,13 +14,16 @@ SHELL := /bin/sh
 
 # What the goals need installed: nothing is installed for a plain `make`, which only says what is missing.
 GOALS := $(or $(MAKECMDGOALS),all)
-UNCONFIGURED := clean distclean help deps format
+UNCONFIGURED := clean distclean help deps format fuzz-inputs
 DEPS :=
 ifneq ($(filter run,$(GOALS)),)
 DEPS := run
 endif
 ifneq ($(filter check check-% bench,$(GOALS)),)
 DEPS := check
+endif
+ifneq ($(filter fuzz-inputs-program,$(GOALS)),)
+DEPS := fuzz-inputs
 endif
 
 ifneq ($(filter-out $(UNCONFIGURED),$(GOALS)),)
@@ -132,6 +135,35 @@ $(FUZZ_DIR)/runtime%.bin: tests/fuzz/runtime.S tests/fuzz/layout.h
 
 -include $(FUZZ_OBJECTS:.o=.d)
 
+# --- Targets for fuzzing ---
+
+# The same sources make a program with libFuzzer, in a build of its own, and one that runs the inputs that are kept.
+INPUTS_DIR := $(BUILD)/tests/fuzzers
+INPUTS_MAINS := $(INPUTS_DIR)/replay.o $(INPUTS_DIR)/libfuzzer.o
+INPUTS_OBJECTS := $(filter-out $(INPUTS_MAINS),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/fuzzers/*.c)))) \
+    $(BUILD)/tests/unit/device_rig.o
+FUZZ_CC ?= clang
+TIME ?= 60
+
+.PHONY: fuzz-inputs fuzz-inputs-program
+$(INPUTS_DIR)/replay: $(INPUTS_DIR)/replay.o $(INPUTS_OBJECTS) $(LIBRARY)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS)
+
+$(INPUTS_DIR)/fuzz: $(INPUTS_DIR)/libfuzzer.o $(INPUTS_OBJECTS) $(LIBRARY)
+	@echo "  LINK    $@"
+	@$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer $^ -o $@ $(ALL_LIBS)
+
+fuzz-inputs-program: $(INPUTS_DIR)/fuzz
+
+# Searches for TIME seconds for each of TARGETS, or of all.
+fuzz-inputs:
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzz-inputs CC='$(FUZZ_CC)' CONFIGURE_FLAGS=--enable-fuzzer \
+	    fuzz-inputs-program
+	@tests/fuzzers/run --build $(BUILD)/fuzz-inputs --time $(TIME) $(TARGETS)
+
+-include $(INPUTS_OBJECTS:.o=.d) $(INPUTS_MAINS:.o=.d)
+
 # --- Running and testing ---
 
 .PHONY: deps run check check-quick check-interp check-asan check-unit check-stress bench
@@ -142,9 +174,9 @@ run: all
 	@FERRY=$(abspath $(PROGRAM)) tests/guests/run
 
 TEST := tests/run --build $(BUILD)
-check: all unit-tests
+check: all unit-tests $(INPUTS_DIR)/replay
 	@$(TEST) $(TESTS)
-check-quick: all unit-tests
+check-quick: all unit-tests $(INPUTS_DIR)/replay
 	@$(TEST) --quick $(TESTS)
 check-interp: all unit-tests
 	@$(TEST) --accel interp $(TESTS)
@@ -180,7 +212,7 @@ uninstall:
 .PHONY: clean distclean format format-check help FORCE
 clean:
 	rm -rf $(BUILD)/base $(BUILD)/softmmu $(BUILD)/translator $(BUILD)/cpu $(BUILD)/backend $(BUILD)/hw \
-	    $(BUILD)/machine $(BUILD)/control $(BUILD)/ui $(BUILD)/tests $(BUILD)/asan $(BUILD)/stress \
+	    $(BUILD)/machine $(BUILD)/control $(BUILD)/ui $(BUILD)/tests $(BUILD)/asan $(BUILD)/stress $(BUILD)/fuzz-inputs \
 	    $(PROGRAM) $(LIBRARY) $(BUILD)/flags $(BUILD)/objects $(BUILD)/cppcheck
 
 distclean: clean
@@ -200,6 +232,7 @@ help:
 	@echo 'make check-quick  run those that take less than a minute together'
 	@echo 'make check-interp run all tests with the interpreter'
 	@echo 'make check-asan   the quick ones under the sanitizers; check-stress: with tiny caches'
+	@echo 'make fuzz-inputs  search for inputs that break something (TARGETS="name..." TIME=seconds for each)'
 	@echo 'make bench        measure (BENCH="boot kernels run" for some of it)'
 	@echo 'make deps         install the Debian packages that all of this needs'
 	@echo 'make install      PREFIX, DESTDIR; make uninstall'

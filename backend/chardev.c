@@ -17,6 +17,7 @@
 #include "base/log.h"
 
 #define FLUSH_AT       4096 // bytes of output that are not left to the next round
+#define KEEP_MAX       65536 // bytes that are kept at a time, of as many as a guest can print at once
 #define WRITE_MAX      4096 // one write to a descriptor that may block: what poll(2) promises for pipes
 #define STALL_FIRST_MS 1000 // how long the first write beyond CHARDEV_OUT_LIMIT waits for the peer
 #define STALL_NEXT_MS  100
@@ -334,6 +335,18 @@ static void write_log(struct chardev *chr, const uint8_t *data, size_t len)
     }
 }
 
+// Bytes for the host, kept until it takes them.
+static void keep_output(struct chardev *chr, const uint8_t *data, size_t len)
+{
+    if (chr->cls->encode)
+        chr->cls->encode(chr, data, len, chr->out_buf);
+    else
+        g_byte_array_append(chr->out_buf, data, (guint)len);
+    if (chr->out_buf->len >= FLUSH_AT && !chr->blocked)
+        chardev_flush(chr);
+    limit_output(chr);
+}
+
 void chardev_write(struct chardev *chr, const uint8_t *data, size_t len)
 {
     if (!chr)
@@ -342,15 +355,12 @@ void chardev_write(struct chardev *chr, const uint8_t *data, size_t len)
         write_log(chr, data, len);
     if (chr->cls->sink)
         chr->cls->sink(chr, data, len);
-    if (!chr->out)
-        return;
-    if (chr->cls->encode)
-        chr->cls->encode(chr, data, len, chr->out_buf);
-    else
-        g_byte_array_append(chr->out_buf, data, (guint)len);
-    if (chr->out_buf->len >= FLUSH_AT && !chr->blocked)
-        chardev_flush(chr);
-    limit_output(chr);
+    while (chr->out && len) {
+        size_t n = MIN(len, KEEP_MAX);
+        keep_output(chr, data, n);
+        data += n;
+        len -= n;
+    }
 }
 
 static void out_ready(void *opaque, short revents)

@@ -377,7 +377,7 @@ static void read_net(struct options *o, uint32_t *net, uint32_t *mask)
     char **parts = g_strsplit(text ? text : "10.0.2.0/24", "/", 2);
     struct in_addr addr = {0}, m = {htonl(0xffffff00)};
     uint64_t bits;
-    bool ok = inet_pton(AF_INET, parts[0], &addr) == 1;
+    bool ok = parts[0] && inet_pton(AF_INET, parts[0], &addr) == 1; // nothing splits into nothing
     if (ok && parts[1] && parse_u64(parts[1], &bits) && bits >= 1 && bits <= 28)
         m.s_addr = htonl(UINT32_MAX << (32 - bits));
     else if (ok && parts[1])
@@ -419,7 +419,7 @@ static void read_ipv6(struct options *o, SlirpConfig *cfg)
     const char *text = prefix ? prefix : options_str(o, "ipv6-net");
     char **parts = g_strsplit(text ? text : "fec0::/64", "/", 2);
     uint64_t bits = options_u64(o, "ipv6-prefixlen", 64, 126);
-    if (inet_pton(AF_INET6, parts[0], &cfg->vprefix_addr6) != 1 ||
+    if (!parts[0] || inet_pton(AF_INET6, parts[0], &cfg->vprefix_addr6) != 1 ||
         (parts[1] && (!parse_u64(parts[1], &bits) || bits > 126)))
         options_fail(o, "ipv6-net", "'%s' is no PREFIX/BITS", text);
     char host[INET6_ADDRSTRLEN + 1] = "", dns[INET6_ADDRSTRLEN + 1] = "";

@@ -127,9 +127,15 @@ static void restart_timeout(struct ns16550 *u)
 {
     const struct device_env *env = u->dev.env;
     bool run = fifos_on(u) && u->s.count;
-    u->s.timeout_pending = false;
     clock_at(env->clock, &u->s.timeout,
              run ? clock_now(env->clock) + 4 * char_time_ns(u) : CLOCK_NEVER);
+}
+
+// What was waited for has been read, or thrown away.
+static void end_timeout(struct ns16550 *u)
+{
+    u->s.timeout_pending = false;
+    restart_timeout(u);
 }
 
 static void timeout_expired(void *opaque)
@@ -161,7 +167,8 @@ static void push(struct ns16550 *u, uint8_t byte, uint8_t brk)
         }
     }
     show_head(u);
-    restart_timeout(u);
+    if (!u->s.timeout_pending) // else it stays until a byte is read
+        restart_timeout(u);
 }
 
 static uint8_t pop(struct ns16550 *u)
@@ -177,7 +184,7 @@ static uint8_t pop(struct ns16550 *u)
         show_head(u);
         chardev_accept_input(u->chr);
     }
-    restart_timeout(u);
+    end_timeout(u);
     return byte;
 }
 
@@ -185,7 +192,7 @@ static void clear_rx(struct ns16550 *u)
 {
     u->s.count = 0;
     u->s.lsr &= ~(LSR_PE | LSR_FE | LSR_BI);
-    restart_timeout(u);
+    end_timeout(u);
     chardev_accept_input(u->chr);
 }
 
@@ -411,7 +418,6 @@ static void ns16550_reset(struct device *dev)
     memset(&u->s, 0, sizeof(u->s));
     clock_at(dev->env->clock, &u->s.timeout, CLOCK_NEVER);
     u->s.divisor = 12;
-    u->s.mcr = MCR_OUT2;
     u->s.msr = modem_lines(u);
     update_irq(u);
 }

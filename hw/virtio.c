@@ -312,6 +312,19 @@ static bool walk_table(struct virtio_device *v, struct virtio_chain *c, paddr_t 
     return false;
 }
 
+// Nothing but what is served can add requests to a queue meanwhile.
+static bool may_take(struct virtio_device *v, unsigned q)
+{
+    if (v->notified_queue != &v->queues[q])
+        return true;
+    if (!v->requests_left) {
+        log_guest("%s: queue %u: its requests write new ones\n", v->dev.id, q);
+        return false;
+    }
+    v->requests_left--;
+    return true;
+}
+
 bool virtio_pop(struct virtio_device *v, unsigned q, struct virtio_chain *c)
 {
     struct virtio_queue_state *vq = &v->queues[q];
@@ -319,6 +332,8 @@ bool virtio_pop(struct virtio_device *v, unsigned q, struct virtio_chain *c)
     uint64_t head;
     assert(q < v->nr_queues);
     if (!usable(v, q) || !waiting(v, q, &count) || (count == 0 && still_empty(v, q)))
+        return false;
+    if (!may_take(v, q))
         return false;
     if (!load(v, avail_entry(vq, vq->last_avail), 2, &head))
         return false;
@@ -335,6 +350,8 @@ bool virtio_pop(struct virtio_device *v, unsigned q, struct virtio_chain *c)
 void virtio_unpop(struct virtio_device *v, unsigned q, unsigned n)
 {
     v->queues[q].last_avail = (uint16_t)(v->queues[q].last_avail - n);
+    if (v->notified_queue == &v->queues[q])
+        v->requests_left += n;
 }
 
 void virtio_fill(struct virtio_device *v, const struct virtio_chain *c, uint32_t written,
@@ -523,6 +540,15 @@ void virtio_queue_enable(struct virtio_device *v, unsigned q, bool ready)
     vq->last_avail = vq->used_idx = vq->notified = 0;
 }
 
+static void serve(struct virtio_device *v, unsigned q)
+{
+    assert(!v->notified_queue);
+    v->notified_queue = &v->queues[q];
+    v->requests_left = v->queues[q].num;
+    v->vcls->queue(v, q);
+    v->notified_queue = NULL;
+}
+
 void virtio_queue_notify(struct virtio_device *v, uint32_t q)
 {
     // Drivers from before 1.0 may use queues before they say DRIVER_OK.
@@ -530,7 +556,7 @@ void virtio_queue_notify(struct virtio_device *v, uint32_t q)
     if (q >= v->nr_queues)
         log_guest("%s: there is no queue %u\n", v->dev.id, q);
     else if (may && usable(v, q))
-        v->vcls->queue(v, q);
+        serve(v, q);
 }
 
 static void fill_config(struct virtio_device *v, uint8_t *config)

@@ -97,6 +97,9 @@ struct virtio_device {
     struct virtio_queue_state *queues;
     unsigned nr_queues;
     struct virtio_transport *transport; // NULL: plugged into nothing, so no guest reaches it
+    // While a notification is served: of which queue, and how many requests may still be taken from it.
+    struct virtio_queue_state *notified_queue;
+    unsigned requests_left;
     // Properties.
     bool event_idx, indirect_desc;
 };
@@ -154,7 +157,8 @@ struct virtio_chain {
     struct virtio_seg segs[VIRTIO_CHAIN_MAX]; // nr_out, then nr_in
 };
 
-// Takes the next request. FALSE if there is none (or the device broke).
+// Takes the next request. FALSE if there is none, or the device broke; and, while a notification is served, after as
+// many as the queue can hold: a guest could have requests write new ones for ever.
 bool virtio_pop(struct virtio_device *v, unsigned q, struct virtio_chain *c);
 // Gives the n requests popped last from q back to the ring, as if they had not been.
 void virtio_unpop(struct virtio_device *v, unsigned q, unsigned n);

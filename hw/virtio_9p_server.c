@@ -592,7 +592,8 @@ struct attributes {
 
 static struct timespec take_time(struct p9 *p, uint32_t valid, uint32_t change, uint32_t set)
 {
-    struct timespec t = {.tv_sec = (time_t)take(p, 8), .tv_nsec = (long)take(p, 8)};
+    struct timespec t = {.tv_sec = (time_t)take(p, 8)}; // one by one: initializers have no order
+    t.tv_nsec = (long)take(p, 8);
     if (!(valid & change))
         t.tv_nsec = UTIME_OMIT;
     else if (!(valid & set))
@@ -621,8 +622,10 @@ static int do_setattr(struct p9 *p)
 {
     struct fid *f;
     int err = take_fid(p, &f);
-    struct attributes a = {
-        .valid = take32(p), .mode = take32(p), .uid = take32(p), .gid = take32(p)};
+    struct attributes a = {.valid = take32(p)};
+    a.mode = take32(p);
+    a.uid = take32(p);
+    a.gid = take32(p);
     a.size = take(p, 8);
     a.times[0] = take_time(p, a.valid, A_ATIME, A_ATIME_SET);
     a.times[1] = take_time(p, a.valid, A_MTIME, A_MTIME_SET);

@@ -135,9 +135,12 @@ static bool unpack_zboot(struct loader_file *f, uint64_t limit, GError **error)
 {
     uint64_t offset = load_le(f->data + ZBOOT_OFFSET, 4), size = load_le(f->data + ZBOOT_SIZE, 4);
 
-    if (!has_magic(f, ZBOOT_PACKER, "gzip", 5))
-        return loader_fail(error, f->path, "a compressed EFI kernel packed by %.8s, expected gzip",
-                           f->data + ZBOOT_PACKER);
+    if (!has_magic(f, ZBOOT_PACKER, "gzip", 5)) {
+        g_autofree char *packer = g_strndup((const char *)f->data + ZBOOT_PACKER, 8);
+        g_strcanon(packer, G_CSET_a_2_z G_CSET_DIGITS, '?');
+        return loader_fail(error, f->path, "a compressed EFI kernel packed by %s, expected gzip",
+                           packer);
+    }
     if (!loader_in_file(f, offset, size))
         return loader_fail(error, f->path, "a cut-off compressed EFI kernel");
     return loader_file_unpack(f, offset, size, limit, error);
@@ -327,6 +330,32 @@ static void trim_header(struct mem *mem, struct loader_piece *p)
     p->header_len = 0;
 }
 
+// Bytes of all memory.
+static uint64_t memory_size(struct mem *mem)
+{
+    const struct mem_region *r;
+    uint64_t size = 0;
+
+    for (unsigned i = 0; (r = mem_region_at(mem, i)); i++)
+        size += is_memory(r) ? r->size : 0;
+    return size;
+}
+
+// Each piece is in memory; all of them must be, side by side. Else a small file could ask for any amount of work.
+static bool check_total(struct mem *mem, const struct loader_file *f,
+                        const struct loader_plan *plan, GError **error)
+{
+    uint64_t left = memory_size(mem);
+
+    for (unsigned i = 0; i < plan->pieces->len; i++) {
+        uint64_t len = g_array_index(plan->pieces, struct loader_piece, i).mem_len;
+        if (len > left)
+            return loader_fail(error, f->path, "its segments lie on top of each other");
+        left -= len;
+    }
+    return true;
+}
+
 static bool carry_out(struct mem *mem, const struct loader_file *f, const struct loader_plan *plan,
                       GError **error)
 {
@@ -336,6 +365,8 @@ static bool carry_out(struct mem *mem, const struct loader_file *f, const struct
         if (!check_range(mem, f->path, p->addr, p->mem_len, error))
             return false;
     }
+    if (!check_total(mem, f, plan, error))
+        return false;
     for (unsigned i = 0; i < plan->pieces->len; i++) {
         const struct loader_piece *p = &g_array_index(plan->pieces, struct loader_piece, i);
         store(mem, p->addr, f->data + p->offset, p->file_len);

@@ -153,24 +153,25 @@ static size_t elf_shdr(const struct elf *e, unsigned i)
     return elf_word(e, e->c->shoff) + (size_t)i * elf_half(e, e->c->shentsize);
 }
 
-// Linkers may put the file's headers, and padding, in front of the program into its first segment. How many bytes of
-// a segment that starts with the file that is.
-static uint64_t elf_header_len(const struct elf *e, uint64_t file_len)
+// Linkers may put the file's headers, and padding, in front of the program into its first segment. Where in the file
+// they end, as the sections say.
+static uint64_t elf_header_end(const struct elf *e)
 {
+    unsigned count = elf_sections(e);
     uint64_t first = UINT64_MAX;
 
-    for (unsigned i = 0; i < elf_sections(e); i++) {
+    for (unsigned i = 0; i < count; i++) {
         size_t sh = elf_shdr(e, i);
         uint64_t offset = elf_word(e, sh + e->c->s_offset);
         if (elf_word(e, sh + e->c->s_flags) & SHF_ALLOC && elf_word(e, sh + e->c->s_size) &&
             load_le(e->f->data + sh + e->c->s_type, 4) != SHT_NOBITS)
             first = MIN(first, offset);
     }
-    return first < file_len ? first : 0;
+    return first;
 }
 
-static bool elf_plan_segment(const struct elf *e, size_t ph, struct loader_plan *plan,
-                             GError **error)
+static bool elf_plan_segment(const struct elf *e, size_t ph, uint64_t header_end,
+                             struct loader_plan *plan, GError **error)
 {
     const struct elf_class *c = e->c;
     struct loader_piece piece = {
@@ -193,8 +194,8 @@ static bool elf_plan_segment(const struct elf *e, size_t ph, struct loader_plan 
     uint64_t entry = elf_word(e, c->entry);
     if (entry - vaddr < piece.mem_len)
         plan->image.entry = entry - vaddr + piece.addr;
-    if (!piece.offset)
-        piece.header_len = elf_header_len(e, piece.file_len);
+    if (!piece.offset && header_end < piece.file_len)
+        piece.header_len = header_end;
     g_array_append_val(plan->pieces, piece);
     return true;
 }
@@ -225,6 +226,7 @@ static bool elf_find_in(const struct elf *e, size_t sh, size_t strings_sh, const
     return false;
 }
 
+// A file has one symbol table at most; what follows it is not looked at.
 static bool elf_find_symbol(const struct elf *e, const char *name, paddr_t *value)
 {
     unsigned count = elf_sections(e);
@@ -232,9 +234,8 @@ static bool elf_find_symbol(const struct elf *e, const char *name, paddr_t *valu
     for (unsigned i = 0; i < count; i++) {
         size_t sh = elf_shdr(e, i);
         unsigned link = load_le(e->f->data + sh + e->c->s_link, 4);
-        if (load_le(e->f->data + sh + e->c->s_type, 4) == SHT_SYMTAB && link < count &&
-            elf_find_in(e, sh, elf_shdr(e, link), name, value))
-            return true;
+        if (load_le(e->f->data + sh + e->c->s_type, 4) == SHT_SYMTAB)
+            return link < count && elf_find_in(e, sh, elf_shdr(e, link), name, value);
     }
     return false;
 }
@@ -249,8 +250,9 @@ bool loader_plan_elf(const struct loader_file *f, struct loader_plan *plan, GErr
     plan->image.bits = e.c->bits;
     plan->image.machine = elf_half(&e, offsetof(Elf64_Ehdr, e_machine));
     plan->image.entry = elf_word(&e, e.c->entry);
+    uint64_t header_end = elf_header_end(&e);
     for (unsigned i = 0; i < elf_half(&e, e.c->phnum); i++) {
-        if (!elf_plan_segment(&e, elf_phdr(&e, i), plan, error))
+        if (!elf_plan_segment(&e, elf_phdr(&e, i), header_end, plan, error))
             return false;
     }
     if (!plan->pieces->len)

@@ -155,6 +155,9 @@ static bool offer_file(struct device *fw_cfg, const char *path, uint16_t size_ke
         return false;
     bool ok = !unpack || !loader_file_is_gzip(&f) ||
               loader_file_unpack(&f, 0, f.len, LOADER_PROBE_LIMIT, error);
+    if (ok && f.len > UINT32_MAX)
+        ok = loader_fail(error, path,
+                         "larger than 4 GiB, which fw_cfg cannot offer to the firmware");
     if (ok) {
         fw_cfg_add_int(fw_cfg, size_key, 4, (uint32_t)f.len);
         fw_cfg_add(fw_cfg, data_key, f.data, f.len);

@@ -131,6 +131,23 @@ static void tell_code_written(struct mem *mem, paddr_t addr, uint64_t len)
     }
 }
 
+// Pages on both sides of a memory that nobody may touch. What runs past its end hits them at once, instead of
+// whatever the host has put there; the sanitizers know nothing of mappings.
+#ifdef FERRY_DEBUG
+#define GUARD_SIZE HUGE_SIZE
+#else
+#define GUARD_SIZE 0
+#endif
+
+static void guard(const struct region *x, uint8_t *start, uint64_t bytes)
+{
+    if (GUARD_SIZE > 0) {
+        mprotect(start - GUARD_SIZE, GUARD_SIZE, PROT_NONE);
+        mprotect(start + bytes, (size_t)((uint8_t *)x->map + x->map_size - start) - bytes,
+                 PROT_NONE);
+    }
+}
+
 // Host memory of a region: whole pages, congruent to the region's base, in huge pages when it is
 // large.
 static bool allocate(struct region *x, GError **error)
@@ -141,7 +158,7 @@ static bool allocate(struct region *x, GError **error)
     bool fits = r->size < UINT64_C(1) << 62;
     uint64_t bytes = fits ? align_up(before + r->size, PAGE_SIZE) : 0;
     x->nr_pages = bytes >> PAGE_BITS;
-    x->map_size = bytes + (huge ? HUGE_SIZE : 0);
+    x->map_size = bytes + (huge ? HUGE_SIZE : 0) + 2 * GUARD_SIZE;
     x->map = fits ? mmap(NULL, x->map_size, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                   : MAP_FAILED;
@@ -156,11 +173,12 @@ static bool allocate(struct region *x, GError **error)
         return false;
     }
     x->dirty_groups = g_malloc0((x->nr_pages >> GROUP_BITS) + 1);
-    uint8_t *start = x->map;
+    uint8_t *start = (uint8_t *)x->map + GUARD_SIZE;
     if (huge)
         start = (uint8_t *)(uintptr_t)align_up((uintptr_t)start, HUGE_SIZE);
     r->host = start + before;
     madvise(start, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); // advice: may fail
+    guard(x, start, bytes);
     return true;
 }
 

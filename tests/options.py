@@ -274,6 +274,15 @@ def test_signals():
             assert not pidfile.exists(), "the pidfile is still there"
 
 
+def test_file_size_limit():
+    """What a guest writes may not fit into a file: that is an error of a write, not the end of the emulator."""
+    path = TMP / "limited"
+    result = run("-accel", "interp", "-display", "none", "-serial", f"file:{path}", program("hello"),
+                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1)))
+    equal(result.returncode, 0, "the status")
+    equal(path.read_text(), "H", "the file")
+
+
 # --- Consoles ---
 
 

@@ -119,6 +119,8 @@ static void verify_details(struct verify *v, const struct ir_insn *in)
     case IR_CHK:
         if (!in->x || in->x > PAGE_SIZE || (in->aux & CHK_ALIGN && !is_pow2(in->x)))
             fail(v, "number of bytes");
+        if ((int64_t)in->imm != (int32_t)in->imm)
+            fail(v, "offsets are of 32 bits");
         break;
     default: break;
     }
@@ -130,11 +132,13 @@ static void verify_access(struct verify *v, const struct ir_insn *in)
     const struct ir_insn *chk = &v->ir->insn[c];
     unsigned size = 1u << (in->aux & MO_SIZE);
     int64_t offset = (int64_t)(in->imm - chk->imm);
-    if (chk->op != IR_CHK)
+    if ((int64_t)in->imm != (int32_t)in->imm)
+        fail(v, "offsets are of 32 bits");
+    else if (chk->op != IR_CHK)
         fail(v, "second operand is not a check");
     else if (chk->arg[0] != in->arg[0])
         fail(v, "the check is of another address");
-    else if (offset < 0 || offset + size > chk->x)
+    else if (offset < 0 || offset > (int64_t)chk->x - size)
         fail(v, "the check does not cover the access");
     else if ((in->op == IR_ST || in->aux & MO_RMW) && !(chk->aux & CHK_WRITE))
         fail(v, "the check is for reading");
@@ -145,8 +149,6 @@ static void verify_access(struct verify *v, const struct ir_insn *in)
     else if (in->aux & MO_BSWAP && chk->aux & CHK_SHARED)
         fail(v, "an access of the other byte order shares its check");
     v->checked[c / 8] |= 1u << c % 8;
-    if ((int64_t)in->imm != (int32_t)in->imm || (int64_t)chk->imm != (int32_t)chk->imm)
-        fail(v, "offsets are of 32 bits");
     if (in->type != IR_I32 && in->type != IR_I64 && size != ir_type_bytes(in->type))
         fail(v, "size of a float");
     if (size > ir_type_bytes(in->type))
@@ -222,6 +224,8 @@ char *ir_verify(const struct ir *ir)
     for (v.at = 1; v.at < ir->nr_insns && !v.wrong; v.at++)
         if (ir->insn[v.at].op != IR_NOP)
             verify_insn(&v);
+    if (!v.wrong && ir->insn[ir->nr_insns - 1].op == IR_NOP)
+        v.wrong = g_strdup("the unit does not end");
     if (!v.wrong && v.guest != ir->nr_guest)
         v.wrong = g_strdup("guest instructions are missing");
     return v.wrong;

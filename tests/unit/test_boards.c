@@ -523,6 +523,21 @@ Test(boards, flash_behind_firmware_gets_the_kernel_offered)
     }
 }
 
+Test(boards, what_fw_cfg_offers_has_a_size_of_32_bits)
+{
+    struct setup s;
+    set_up(&s, "virt", 64);
+    set_flash(&s, 0, loop, sizeof(loop));
+    s.cfg.kernel = make_file(&s, "kernel!!", 8);
+    s.cfg.initrd = make_file(&s, "", 0);
+    if (truncate(s.cfg.initrd, INT64_C(1) << 32) != 0)
+        cr_skip_test("no file can be that large here");
+    g_free(s.cfg.bios);
+    s.cfg.bios = g_strdup(make_file(&s, loop, sizeof(loop)));
+    expect_refused(&s, "larger than 4 GiB");
+    tear_down(&s);
+}
+
 // --- Reset ---
 
 // The first time, 0x80001000 is zero: sets it and resets. The second time it powers off with status 7.

@@ -7,6 +7,8 @@
 #include <pty.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -483,6 +485,28 @@ Test(chardev, output_that_nobody_reads_is_bounded)
     close(fd);
     chardev_close(chr);
     g_free(line);
+}
+
+// A virtio console prints as much at once as its guest has memory.
+Test(chardev, large_output_needs_little_memory)
+{
+    enum { LARGE = 512 << 20, LITTLE = 16 << 20 };
+    g_autofree char *spec = g_strdup_printf("file,id=f,path=%s/out", dir);
+    g_autofree char *path = g_strdup_printf("%s/out", dir), *status = NULL;
+    struct rlimit limit = {.rlim_max = RLIM_INFINITY};
+    cr_assert_eq(symlink("/dev/null", path), 0);
+    struct chardev *chr = open_opts(spec);
+    const uint8_t *text =
+        mmap(NULL, LARGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    cr_assert_neq(text, MAP_FAILED);
+    cr_assert(g_file_get_contents("/proc/self/statm", &status, NULL, NULL));
+    limit.rlim_cur = strtoull(status, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) + LITTLE;
+#ifndef FERRY_DEBUG // the sanitizers map more than any limit allows
+    cr_assert_eq(setrlimit(RLIMIT_AS, &limit), 0);
+#endif
+    chardev_write(chr, text, LARGE);
+    poller_wait(p, 0);
+    chardev_close(chr);
 }
 
 // --- Sockets ---

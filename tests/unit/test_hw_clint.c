@@ -148,6 +148,24 @@ Test(clint, reset_starts_time_again)
     hw_rig_free(r);
 }
 
+Test(clint, loaded_state_drives_the_outputs)
+{
+    struct hw_rig *r = start(2);
+    hw_rig_write(r, MSIP(0), 4, 1);
+    hw_rig_write(r, MTIMECMP(1), 8, 0);
+    GByteArray *saved = hw_rig_save(r);
+    device_reset(r->dev);
+    cr_expect_not(r->level[0] || r->level[MTIP(1)]);
+    const uint8_t *data = saved->data;
+    size_t len = saved->len;
+    cr_assert(state_load(r->dev->cls->state, r->dev, "clint", &data, &len, NULL));
+    r->dev->cls->loaded(r->dev);
+    cr_expect(r->level[0] && r->level[MTIP(1)]);
+    cr_expect_not(r->level[2] || r->level[MTIP(0)]);
+    g_byte_array_free(saved, TRUE);
+    hw_rig_free(r);
+}
+
 Test(clint, registers_are_words)
 {
     struct hw_rig *r = start(1);

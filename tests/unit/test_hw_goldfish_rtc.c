@@ -141,3 +141,52 @@ Test(goldfish_rtc, alarm_beyond_the_end_of_time)
     cr_expect_not(r->level[0]);
     hw_rig_free(r);
 }
+
+Test(goldfish_rtc, registers_read_back)
+{
+    struct hw_rig *r = start();
+    set_alarm(r, RIG_EPOCH + UINT64_C(0x123456789a));
+    cr_expect_eq(hw_rig_read(r, ALARM_LOW, 4), (RIG_EPOCH + UINT64_C(0x123456789a)) & 0xffffffff);
+    cr_expect_eq(hw_rig_read(r, ALARM_HIGH, 4), (RIG_EPOCH + UINT64_C(0x123456789a)) >> 32);
+    cr_expect_eq(hw_rig_read(r, ALARM_STATUS, 4), 1);
+    hw_rig_write(r, IRQ_ENABLED, 4, 3);
+    cr_expect_eq(hw_rig_read(r, IRQ_ENABLED, 4), 1);
+    cr_expect_eq(hw_rig_read(r, CLEAR_ALARM, 4), 0); // write-only, as are these
+    cr_expect_eq(hw_rig_read(r, CLEAR_INTERRUPT, 4), 0);
+    cr_expect_eq(hw_rig_read(r, 0x20, 4), 0); // nothing there
+    hw_rig_write(r, 0x20, 4, 1);
+    hw_rig_write(r, ALARM_STATUS, 4, 0); // read-only
+    cr_expect_eq(hw_rig_read(r, ALARM_STATUS, 4), 1);
+    cr_expect_not(hw_rig_can_read(r, TIME_LOW, 2));
+    hw_rig_free(r);
+}
+
+// The alarm that rang and the interrupt that it raised are cleared by registers of their own.
+Test(goldfish_rtc, interrupt_outlives_its_alarm)
+{
+    struct hw_rig *r = start();
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
+    set_alarm(r, RIG_EPOCH + 100);
+    hw_rig_run_to(r, 100);
+    cr_expect(r->level[0]);
+    hw_rig_write(r, CLEAR_ALARM, 4, 1);
+    cr_expect(r->level[0]);
+    set_alarm(r, RIG_EPOCH + 200); // the next one
+    cr_expect(r->level[0]);
+    hw_rig_write(r, CLEAR_INTERRUPT, 4, 1);
+    cr_expect_not(r->level[0]);
+    hw_rig_run_to(r, 200);
+    cr_expect(r->level[0]);
+    hw_rig_write(r, IRQ_ENABLED, 4, 0);
+    cr_expect_not(r->level[0]);
+    GByteArray *saved = hw_rig_save(r);
+    device_reset(r->dev);
+    const uint8_t *data = saved->data;
+    size_t len = saved->len;
+    cr_assert(state_load(r->dev->cls->state, r->dev, "rtc", &data, &len, NULL));
+    r->dev->cls->loaded(r->dev);
+    hw_rig_write(r, IRQ_ENABLED, 4, 1);
+    cr_expect(r->level[0]);
+    g_byte_array_free(saved, TRUE);
+    hw_rig_free(r);
+}

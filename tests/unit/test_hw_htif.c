@@ -124,3 +124,44 @@ Test(htif, other_memory_is_memory)
     cr_expect_eq(r->exit_code, -1);
     hw_rig_free(r);
 }
+
+Test(htif, exit_by_system_call)
+{
+    struct hw_rig *r = start();
+    uint64_t words[8] = {93, 5};
+    cr_assert(mem_write_bytes(r->env.mem, RIG_RAM, words, sizeof(words)) == MEM_OK);
+    hw_rig_write(r, TOHOST, 8, RIG_RAM);
+    cr_expect_eq(r->exit_code, 5);
+    hw_rig_free(r);
+}
+
+// tohost is taken, and nobody answers.
+Test(htif, commands_of_devices_that_are_not_there)
+{
+    struct hw_rig *r = start();
+    static const uint64_t commands[] = {COMMAND(2, 0), COMMAND(255, 255), COMMAND(0, 1),
+                                        COMMAND(1, 2)};
+    for (unsigned i = 0; i < ARRAY_LEN(commands); i++) {
+        hw_rig_write(r, FROMHOST, 8, 0x55);
+        hw_rig_write(r, TOHOST, 8, commands[i] | 1);
+        cr_expect_eq(hw_rig_read(r, TOHOST, 8), 0);
+        cr_expect_eq(hw_rig_read(r, FROMHOST, 8), 0x55);
+    }
+    hw_rig_write(r, TOHOST, 8, 0); // no command
+    cr_expect_eq(r->exit_code, -1);
+    hw_rig_free(r);
+}
+
+Test(htif, reset_forgets_who_waits_for_input)
+{
+    struct hw_rig *r = start();
+    hw_rig_write(r, TOHOST, 8, GETC);
+    device_reset(r->dev);
+    cr_expect_eq(hw_rig_type(r, "x"), 0); // nobody asked
+    cr_expect_eq(hw_rig_read(r, FROMHOST, 8), 0);
+    hw_rig_write(r, TOHOST, 4, 3); // half of an exit
+    device_reset(r->dev);
+    hw_rig_run_to(r, 1000000);
+    cr_expect_eq(r->exit_code, -1);
+    hw_rig_free(r);
+}

@@ -33,6 +33,7 @@ Test(ns16550, reset_values)
     cr_expect_eq(hw_rig_read(r, IER, 1), 0);
     cr_expect_eq(hw_rig_read(r, IIR, 1), 1);
     cr_expect_eq(hw_rig_read(r, LCR, 1), 0);
+    cr_expect_eq(hw_rig_read(r, MCR, 1), 0);
     cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
     cr_expect_eq(hw_rig_read(r, MSR, 1), 0xb0); // no deltas
     cr_expect_not(r->level[0]);
@@ -154,6 +155,150 @@ Test(ns16550, character_timeout)
     hw_rig_read(r, RBR, 1);
     hw_rig_run_to(r, 100 * CHAR_NS); // nothing is left to time out
     cr_expect_not(r->level[0]);
+    hw_rig_free(r);
+}
+
+// "Clears when the CPU reads one character", 8.4: not when another one arrives.
+Test(ns16550, character_timeout_stays_until_a_byte_is_read)
+{
+    struct hw_rig *r = start();
+    hw_rig_write(r, FCR, 1, 0x81);
+    hw_rig_write(r, IER, 1, 1);
+    hw_rig_type(r, "a");
+    hw_rig_run_to(r, 4 * CHAR_NS);
+    cr_expect(r->level[0]);
+    hw_rig_type(r, "b");
+    cr_expect(r->level[0]);
+    cr_expect_eq(r->edges[0], 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xcc);
+    hw_rig_read(r, RBR, 1);
+    cr_expect_not(r->level[0]);
+    hw_rig_run_to(r, 8 * CHAR_NS - 1);
+    cr_expect_not(r->level[0]);
+    hw_rig_run_to(r, 8 * CHAR_NS); // "b" is waited for from that read on
+    cr_expect(r->level[0]);
+    hw_rig_write(r, FCR, 1, 0x83); // thrown away
+    cr_expect_not(r->level[0]);
+    hw_rig_run_to(r, 100 * CHAR_NS);
+    cr_expect_not(r->level[0]);
+    hw_rig_free(r);
+}
+
+Test(ns16550, character_timeout_is_of_characters_as_programmed)
+{
+    struct hw_rig *r = start();
+    uint64_t longer = UINT64_C(1000000000) * 12 * 24 * 16 / 3686400; // 8 bits, parity, 2 stop bits
+    hw_rig_write(r, LCR, 1, 0x8f);
+    hw_rig_write(r, RBR, 1, 24);
+    hw_rig_write(r, LCR, 1, 0x0f);
+    hw_rig_write(r, FCR, 1, 0xc1);
+    hw_rig_write(r, IER, 1, 1);
+    hw_rig_type(r, "a");
+    hw_rig_run_to(r, 4 * longer - 1);
+    cr_expect_not(r->level[0]);
+    hw_rig_run_to(r, 4 * longer);
+    cr_expect(r->level[0]);
+    hw_rig_write(r, FCR, 1, 0); // without FIFOs there is no such interrupt
+    cr_expect_not(r->level[0]);
+    hw_rig_type(r, "b");
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x04);
+    hw_rig_read(r, RBR, 1);
+    hw_rig_run_to(r, 100 * longer);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x01);
+    hw_rig_free(r);
+}
+
+// Table IV: each cause shows when those above it are gone, and goes as the table says.
+Test(ns16550, priorities_of_interrupts)
+{
+    struct hw_rig *r = start();
+    hw_rig_write(r, FCR, 1, 0x41); // trigger level 4
+    hw_rig_write(r, MCR, 1, 0x10);
+    hw_rig_read(r, MSR, 1);
+    for (unsigned i = 0; i < 17; i++) // one too many
+        hw_rig_write(r, THR, 1, 'a');
+    hw_rig_write(r, MCR, 1, 0x12); // CTS changes
+    hw_rig_write(r, IER, 1, 0x0f);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc6);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc6); // reading IIR ends this one not
+    hw_rig_read(r, LSR, 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc4);
+    for (unsigned i = 0; i < 13; i++)
+        hw_rig_read(r, RBR, 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc2);
+    hw_rig_write(r, THR, 1, 'b'); // four again
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc4);
+    hw_rig_read(r, RBR, 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc2);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc0);
+    hw_rig_run_to(r, 4 * CHAR_NS);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xcc); // of the second level
+    hw_rig_read(r, RBR, 1);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc0);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0x11);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0xc1);
+    cr_expect_not(r->level[0]);
+    hw_rig_free(r);
+}
+
+// IER keeps a cause from the line, not from its register.
+Test(ns16550, disabled_causes_wait)
+{
+    struct hw_rig *r = start();
+    hw_rig_write(r, MCR, 1, 0x10);
+    hw_rig_read(r, MSR, 1);
+    hw_rig_write(r, THR, 1, 'a');
+    hw_rig_write(r, THR, 1, 'b');
+    hw_rig_write(r, MCR, 1, 0x11);
+    cr_expect_not(r->level[0]);
+    cr_expect_eq(hw_rig_read(r, IIR, 1), 0x01);
+    static const uint8_t bits[] = {1, 2, 4, 8}, causes[] = {0x04, 0x02, 0x06, 0x00};
+    for (unsigned i = 0; i < 4; i++) {
+        hw_rig_write(r, IER, 1, bits[i]);
+        cr_expect(r->level[0]);
+        cr_expect_eq(hw_rig_read(r, IIR, 1), causes[i]);
+        hw_rig_write(r, IER, 1, 0);
+        cr_expect_not(r->level[0]);
+    }
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x63);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0x22);
+    hw_rig_free(r);
+}
+
+Test(ns16550, status_registers_are_read_only)
+{
+    struct hw_rig *r = start();
+    hw_rig_write(r, LSR, 1, 0xff);
+    hw_rig_write(r, MSR, 1, 0xff);
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    cr_expect_eq(hw_rig_read(r, MSR, 1), 0xb0);
+    hw_rig_write(r, MCR, 1, 0xff);
+    cr_expect_eq(hw_rig_read(r, MCR, 1), 0x1f); // the rest is wired to zero
+    hw_rig_free(r);
+}
+
+Test(ns16550, break_without_fifos_and_in_loopback)
+{
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
+    hw_rig_connect_mux(r, "chardev");
+    hw_rig_start(r);
+    hw_rig_type(r, "\001b");
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x71); // bit 7 is of FIFOs only
+    cr_expect_eq(hw_rig_read(r, RBR, 1), 0);
+    hw_rig_write(r, MCR, 1, 0x10);
+    hw_rig_type(r, "\001b"); // the receiver is not connected
+    cr_expect_eq(hw_rig_read(r, LSR, 1), 0x60);
+    hw_rig_free(r);
+}
+
+Test(ns16550, refuses_a_clock_or_a_distance_that_makes_no_sense)
+{
+    struct hw_rig *r = hw_rig_new("ns16550", 1);
+    GError *error = NULL;
+    device_set_u64(r->dev, "regshift", 9);
+    cr_expect_not(device_init(r->dev, &error));
+    cr_expect(strstr(error->message, "regshift is 0 to 8"));
+    g_error_free(error);
     hw_rig_free(r);
 }
 

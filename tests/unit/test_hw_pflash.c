@@ -3,6 +3,8 @@
 // chips side by side.
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "backend/block.h"
@@ -295,5 +297,82 @@ Test(pflash, reset_shows_the_array_and_keeps_contents)
     hw_rig_write(f.r, 8, 4, 5);
     device_reset(f.r->dev);
     cr_expect_eq(read32(&f, 8), 5);
+    finish(&f);
+}
+
+// Errors add up until they are cleared; suspending what is over does nothing.
+Test(pflash, status_stays_until_it_is_cleared)
+{
+    struct flash f;
+    start(&f);
+    command(&f, 0, 0x20);
+    command(&f, 0, 0xff); // no confirmation
+    cr_expect_eq(read32(&f, 0), BOTH(0xb0));
+    command(&f, 0, 0xb0);
+    command(&f, 0, 0xd0);
+    cr_expect_eq(read32(&f, 0), BOTH(0xb0));
+    command(&f, 0, 0x60);
+    command(&f, 0, 0x44); // neither set nor clear
+    cr_expect_eq(read32(&f, 0), BOTH(0xb0));
+    command(&f, 0, 0x50);
+    command(&f, 0, 0x70);
+    cr_expect_eq(read32(&f, 0), BOTH(0x80));
+    finish(&f);
+}
+
+// What is no array reads the same whatever the width, and does not touch the array.
+Test(pflash, status_at_all_widths)
+{
+    struct flash f;
+    start(&f);
+    command(&f, 0, 0x70);
+    for (unsigned at = 0; at < 4; at++)
+        cr_expect_eq(hw_rig_read(f.r, 0x100 + at, 1), at & 1 ? 0 : 0x80);
+    cr_expect_eq(hw_rig_read(f.r, 0x102, 2), 0x80);
+    cr_expect_eq(hw_rig_read(f.r, 0x100, 8), (uint64_t)BOTH(0x80) << 32 | BOTH(0x80));
+    cr_expect_eq(hw_rig_read(f.r, 0x101, 4), 0x80008000); // by bytes
+    finish(&f);
+}
+
+// The host cannot write the image: programming and erasing say that they failed.
+Test(pflash, errors_of_the_host)
+{
+    struct flash f;
+    struct rlimit limit = {.rlim_max = RLIM_INFINITY};
+    start(&f);
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    command(&f, 4, 0x40);
+    hw_rig_write(f.r, 4, 4, 0);
+    cr_expect_eq(read32(&f, 0), BOTH(0x90));
+    command(&f, 0, 0x50);
+    command(&f, SECTOR, 0x20);
+    command(&f, SECTOR, 0xd0);
+    cr_expect_eq(read32(&f, 0), BOTH(0xa0));
+    limit.rlim_cur = RLIM_INFINITY;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    finish(&f);
+}
+
+Test(pflash, loaded_state_goes_on_in_the_middle)
+{
+    struct flash f;
+    start(&f);
+    command(&f, 0x1000, 0xe8);
+    command(&f, 0x1000, 1); // two words
+    hw_rig_write(f.r, 0x1000, 4, 0x11223344);
+    GByteArray *saved = hw_rig_save(f.r);
+    device_reset(f.r->dev);
+    cr_expect_eq(read32(&f, 0x1000), 0xffffff10);
+    const uint8_t *data = saved->data;
+    size_t len = saved->len;
+    cr_assert(state_load(f.r->dev->cls->state, f.r->dev, "flash", &data, &len, NULL));
+    f.r->dev->cls->loaded(f.r->dev);
+    cr_expect_eq(read32(&f, 0x1000), BOTH(0x80));
+    hw_rig_write(f.r, 0x1004, 4, 0x55667788);
+    command(&f, 0x1000, 0xd0);
+    cr_expect_eq(array32(&f, 0x1000), 0x11223300);
+    cr_expect_eq(array32(&f, 0x1004), 0x55667788);
+    g_byte_array_free(saved, TRUE);
     finish(&f);
 }

@@ -148,6 +148,78 @@ Test(plic, completion_of_a_disabled_source_is_ignored)
     hw_rig_free(r);
 }
 
+// Section 9: the PLIC does not check which context has claimed what is completed.
+Test(plic, completion_by_another_context)
+{
+    struct hw_rig *r = start();
+    enable(r, 0, 9, 1);
+    enable(r, 1, 9, 1);
+    set_line(r, 9, true);
+    cr_expect_eq(hw_rig_read(r, CLAIM(0), 4), 9);
+    hw_rig_write(r, CLAIM(1), 4, 9);
+    cr_expect(r->level[0] && r->level[1]);
+    hw_rig_free(r);
+}
+
+Test(plic, completion_of_what_nobody_claimed)
+{
+    struct hw_rig *r = start();
+    enable(r, 0, 9, 1);
+    hw_rig_write(r, CLAIM(0), 4, 9); // not even pending
+    set_line(r, 9, true);
+    set_line(r, 9, false);
+    hw_rig_write(r, CLAIM(0), 4, 9);
+    cr_expect(r->level[0]);
+    cr_expect_eq(hw_rig_read(r, CLAIM(0), 4), 9); // the request is still there, and there once
+    hw_rig_write(r, CLAIM(0), 4, 0);              // completes nothing
+    hw_rig_write(r, CLAIM(0), 4, 9);
+    cr_expect_not(r->level[0]);
+    hw_rig_free(r);
+}
+
+// What is pending is pending whatever is enabled; priorities and enables count when they are looked at.
+Test(plic, pending_sources_follow_their_registers)
+{
+    struct hw_rig *r = start();
+    set_line(r, 33, true);
+    cr_expect_eq(hw_rig_read(r, PENDING(1), 4), 2);
+    cr_expect_not(r->level[0]);
+    enable(r, 0, 33, 0);
+    cr_expect_not(r->level[0]);
+    hw_rig_write(r, PRIORITY(33), 4, 1);
+    cr_expect(r->level[0]);
+    hw_rig_write(r, PRIORITY(33), 4, 0);
+    cr_expect_not(r->level[0]);
+    hw_rig_write(r, PRIORITY(33), 4, 7);
+    hw_rig_write(r, THRESHOLD(0), 4, 7); // masks all
+    cr_expect_not(r->level[0]);
+    hw_rig_write(r, THRESHOLD(0), 4, 6);
+    cr_expect(r->level[0]);
+    hw_rig_write(r, ENABLE(0, 1), 4, 0);
+    cr_expect_not(r->level[0]);
+    cr_expect_eq(hw_rig_read(r, CLAIM(0), 4), 0);
+    hw_rig_write(r, ENABLE(0, 1), 4, 2);
+    cr_expect_eq(hw_rig_read(r, CLAIM(0), 4), 33);
+    hw_rig_free(r);
+}
+
+Test(plic, loaded_state_drives_the_outputs)
+{
+    struct hw_rig *r = start();
+    enable(r, 2, 9, 1);
+    set_line(r, 9, true);
+    GByteArray *saved = hw_rig_save(r);
+    cr_expect_eq(hw_rig_read(r, CLAIM(2), 4), 9);
+    const uint8_t *data = saved->data;
+    size_t len = saved->len;
+    cr_assert(state_load(r->dev->cls->state, r->dev, "plic", &data, &len, NULL));
+    r->dev->cls->loaded(r->dev);
+    cr_expect(r->level[2]);
+    cr_expect_eq(hw_rig_read(r, CLAIM(2), 4), 9);
+    g_byte_array_free(saved, TRUE);
+    hw_rig_free(r);
+}
+
 Test(plic, registers_hold_what_exists)
 {
     struct hw_rig *r = start();

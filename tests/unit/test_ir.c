@@ -349,6 +349,9 @@ Test(verify, what_text_can_say)
         {"%6 = fcanon.f64 %5", "is of the result of a floating-point operation"},
         {"%6 = chk.i64 r %2, +2147483648 8\n %7 = ld.i64 64 %2, %6, +2147483648",
          "offsets are of 32 bits"},
+        {"%6 = chk.i64 r %2, -2147483649 8", "offsets are of 32 bits"},
+        {"%6 = chk.i64 r %2, +0 8\n %7 = ld.i64 32s %2, %6, +9223372036854775807",
+         "offsets are of 32 bits"},
         {"%6 = chk.i64 rs %2, +0 8\n %7 = ld.i64 64b %2, %6, +0",
          "an access of the other byte order shares its check"},
         {"%6 = chk.i64 r %2, +0 0", "number of bytes"},
@@ -394,6 +397,7 @@ Test(verify, whole_units)
     static const char *const bad[][2] = {
         {"", "the unit is empty"},
         {"insn 0x0 4", "the unit does not end"},
+        {"insn 0x0 4\n nop", "the unit does not end"},
         {"%1 = get.i64 a\n raise %1, 0x1", "may fault before the first guest instruction"},
         {"call fault\n insn 0x0 4" TAIL, "may fault before the first guest instruction"},
         {"insn 0x0 4\n %2 = get.i64 a\n set a, %2\n raise %2, 0x1", "may fault behind a set"},

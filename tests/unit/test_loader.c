@@ -311,6 +311,32 @@ LOADER_TEST(elf_outside_of_memory_changes_nothing)
     refused(fx, "is not inside it");
 }
 
+// A file of a few MiB could ask for days of clearing memory otherwise.
+LOADER_TEST(elf_segments_on_top_of_each_other)
+{
+    GByteArray *elf = elf64(RAM_BASE, RAM_BASE);
+    phdr(elf)->p_memsz = RAM_SIZE;
+    phdr(elf)[-1] = *phdr(elf);
+    put_file(fx, elf->data, elf->len);
+    refused(fx, "its segments lie on top of each other");
+    cr_assert_eq(word(fx, RAM_BASE), 0);
+    phdr(elf)[-1].p_memsz = phdr(elf)->p_filesz; // a little of it is nobody's business
+    put_bytes(fx, elf);
+    cr_assert(load(fx, 0));
+}
+
+// Files have one symbol table. Many of many symbols would take their time.
+LOADER_TEST(elf_has_one_symbol_table)
+{
+    GByteArray *elf = elf64(RAM_BASE, RAM_BASE);
+    Elf64_Shdr *sh = (Elf64_Shdr *)(void *)(elf->data + ehdr(elf)->e_shoff);
+    sh[0] = sh[1];
+    sh[0].sh_size = sizeof(Elf64_Sym); // without tohost
+    put_bytes(fx, elf);
+    cr_assert(load(fx, 0));
+    cr_assert_not(fx->image.has_tohost);
+}
+
 // Whatever is cut off or overwritten: an answer, never an access outside of the file.
 LOADER_TEST(damaged_elf_never_crashes)
 {
@@ -432,8 +458,11 @@ LOADER_TEST(compressed_efi_image_is_unpacked)
     cr_assert(load(fx, RAM_BASE));
     cr_assert_eq(fx->image.format, LOADER_IMAGE);
     memcpy(efi->data + 24, "zstd", 5);
-    put_bytes(fx, efi);
+    put_file(fx, efi->data, efi->len);
     refused(fx, "packed by zstd, expected gzip");
+    memcpy(efi->data + 24, "\033[31m\nx", 7); // nothing that a terminal obeys
+    put_bytes(fx, efi);
+    refused(fx, "packed by ??31m?x, expected gzip");
 }
 
 LOADER_TEST(strangers_are_named)

@@ -583,6 +583,8 @@ Test(net, mistakes_are_named)
     expect_refused("user,id=n,hostfwd=tcp:1.2.3:1-:1", "hostfwd");
     expect_refused("user,id=n,guestfwd=tcp:10.0.2.100:1-cmd:x", "guestfwd: not supported");
     expect_refused("user,id=n,smb=/tmp", "smb: not supported");
+    expect_refused("user,id=n,net=", "net: '' is no ADDR/BITS");
+    expect_refused("user,id=n,ipv6-net=", "ipv6-net: '' is no PREFIX/BITS");
     expect_refused("user,id=n,net=10.0.2.0/33", "net: '10.0.2.0/33'");
     expect_refused("user,id=n,net=10.0.2.0/255.0.255.0", "net:");
     expect_refused("user,id=n,host=10.0.3.2", "host: is no address in the network");

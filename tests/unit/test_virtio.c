@@ -355,6 +355,42 @@ Test(modern, reset_at_any_point)
     request_entropy(1, false);
 }
 
+// 2.4, 4.2.2: a change that the driver did not make is told by an interrupt, and by a number that is another one.
+Test(modern, configuration_changes)
+{
+    struct virtio_device *v = (struct virtio_device *)d.dev;
+    uint32_t before = reg_read(&d, R_GENERATION);
+    virtio_config_changed(v);
+    cr_assert_neq(reg_read(&d, R_GENERATION), before);
+    cr_assert_not(d.irq); // no notification before DRIVER_OK
+    driver_start(&d, 0, 1, 8);
+    before = reg_read(&d, R_GENERATION);
+    virtio_config_changed(v);
+    cr_assert_neq(reg_read(&d, R_GENERATION), before);
+    cr_assert_eq(reg_read(&d, R_ISR), VIRTIO_ISR_CONFIG);
+    cr_assert(d.irq);
+    request_entropy(1, false);
+    cr_assert_eq(reg_read(&d, R_ISR), VIRTIO_ISR_CONFIG | VIRTIO_ISR_QUEUE);
+    reg_write(&d, R_ACK, VIRTIO_ISR_CONFIG);
+    cr_assert(d.irq); // the other cause is still there
+    reg_write(&d, R_ACK, VIRTIO_ISR_QUEUE);
+    cr_assert_not(d.irq);
+}
+
+// A queue that was disabled forgets where it was, and starts anew.
+Test(modern, queue_disabled_and_enabled)
+{
+    driver_start(&d, 0, 1, 8);
+    request_entropy(2, false);
+    reg_write(&d, R_QUEUE_SEL, 0);
+    reg_write(&d, R_QUEUE_READY, 0);
+    driver_kick(&d, 0);
+    driver_setup_queue(&d, 0, 16);
+    cr_assert_eq(reg_read(&d, R_QUEUE_READY), 1);
+    for (unsigned i = 0; i < 20; i++)
+        request_entropy(2, false);
+}
+
 // Loading state gives a device that goes on where the other one was.
 Test(modern, state_is_complete)
 {
@@ -453,6 +489,35 @@ Test(legacy, page_size_survives_a_reset)
     request_entropy(1, false); // and some drivers use queues before DRIVER_OK
     driver_start(&d, ALL_FEATURES, 1, 16);
     request_entropy(2, true);
+}
+
+// 2.7.2: descriptors, avail ring, padding up to the alignment, used ring; the queue's place is in the guest's pages.
+Test(legacy, pages_and_alignments)
+{
+    static const struct {
+        uint32_t page, align;
+    } layouts[] = {{4096, 4096}, {1024, 64}, {65536, 4096}, {4096, 4}, {1, 8192}};
+    for (unsigned i = 0; i < ARRAY_LEN(layouts); i++) {
+        struct driver_queue *dq = &d.q[0];
+        unsigned head;
+        uint32_t len;
+        reg_write(&d, R_PAGE_SIZE, layouts[i].page);
+        driver_negotiate(&d, 0);
+        *dq = (struct driver_queue){.num = 8, .desc = RAM_BASE + (i + 1) * 0x100000};
+        dq->avail = dq->desc + 16 * 8;
+        dq->used = align_up(dq->avail + 6 + 2 * 8, layouts[i].align);
+        reg_write(&d, R_QUEUE_SEL, 0);
+        reg_write(&d, R_QUEUE_NUM, 8);
+        reg_write(&d, R_QUEUE_ALIGN, layouts[i].align);
+        reg_write(&d, R_QUEUE_PFN, (uint32_t)(dq->desc / layouts[i].page));
+        cr_assert_eq(reg_read(&d, R_QUEUE_PFN), dq->desc / layouts[i].page);
+        reg_write(&d, R_STATUS, reg_read(&d, R_STATUS) | VIRTIO_DRIVER_OK);
+        struct driver_buf buf = {dq->desc + 0x80000, 16, true};
+        driver_add(&d, 0, &buf, 1, false);
+        driver_kick(&d, 0);
+        cr_assert(driver_used(&d, 0, &head, &len), "layout %u", i);
+        cr_assert_eq(len, 16);
+    }
 }
 
 Test(legacy, registers_of_the_other_version_do_nothing)
@@ -586,6 +651,83 @@ Test(malformed, chain_longer_than_4_gib)
     expect_broken();
 }
 
+// A direct descriptor and a full table are one more than a chain may have.
+Test(malformed, too_many_buffers)
+{
+    start_malformed();
+    paddr_t table = driver_alloc(&d, 16 * 1024);
+    for (unsigned i = 0; i < 1024; i++)
+        driver_set_desc(&d, table, i, RAM_BASE, 1, i < 1023 ? 1 | 2 : 2, i + 1);
+    driver_set_desc(&d, d.q[0].desc, 0, RAM_BASE, 1, 1 | 2, 1);
+    driver_set_desc(&d, d.q[0].desc, 1, table, 16 * 1024, 4, 0);
+    driver_offer(&d, 0, 0);
+    expect_broken();
+}
+
+Test(malformed, a_table_as_large_as_a_chain)
+{
+    unsigned head;
+    uint32_t len;
+    start_malformed();
+    paddr_t table = driver_alloc(&d, 16 * 1024), buf = driver_alloc(&d, 1024);
+    for (unsigned i = 0; i < 1024; i++)
+        driver_set_desc(&d, table, i, buf + i, 1, i < 1023 ? 1 | 2 : 2, i + 1);
+    driver_set_desc(&d, d.q[0].desc, 0, table, 16 * 1024, 4, 0);
+    driver_offer(&d, 0, 0);
+    driver_kick(&d, 0);
+    cr_assert(driver_used(&d, 0, &head, &len));
+    cr_assert_eq(len, 1024);
+}
+
+// "The device MUST ignore the write-only flag in the descriptor that refers to an indirect table", 2.7.5.3.2.
+Test(malformed, a_writable_table_is_a_table)
+{
+    unsigned head;
+    uint32_t len;
+    start_malformed();
+    paddr_t table = driver_alloc(&d, 16), buf = driver_alloc(&d, 16);
+    driver_set_desc(&d, table, 0, buf, 16, 2, 0);
+    driver_set_desc(&d, d.q[0].desc, 0, table, 16, 4 | 2, 0);
+    driver_offer(&d, 0, 0);
+    driver_kick(&d, 0);
+    cr_assert(driver_used(&d, 0, &head, &len));
+    cr_assert_eq(len, 16);
+}
+
+// What is written goes over the descriptors, the rings, and both at once: whatever the device makes of that, a reset
+// mends it, and nothing beyond the buffer changes.
+Test(malformed, buffers_over_their_own_queue)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        start_malformed();
+        paddr_t at = i == 0 ? d.q[0].desc : i == 1 ? d.q[0].avail : d.q[0].used;
+        paddr_t behind = d.q[0].used + 6 + 8 * 8;
+        guest_store(&d, behind, 8, 0x5a5a);
+        driver_set_desc(&d, d.q[0].desc, 0, at, (uint32_t)(behind - at), 2, 0);
+        driver_offer(&d, 0, 0);
+        driver_kick(&d, 0);
+        driver_kick(&d, 0);
+        cr_assert_eq(guest_load(&d, behind, 8), 0x5a5a);
+        driver_start(&d, ALL_FEATURES, 1, 8);
+        request_entropy(1, false);
+    }
+}
+
+// Heads that were used already may come again: their buffers are filled again.
+Test(malformed, the_same_head_twice)
+{
+    unsigned head;
+    uint32_t len;
+    start_malformed();
+    driver_set_desc(&d, d.q[0].desc, 3, driver_alloc(&d, 16), 16, 2, 0);
+    for (unsigned i = 0; i < 8; i++)
+        driver_offer(&d, 0, 3);
+    driver_kick(&d, 0);
+    for (unsigned i = 0; i < 8; i++)
+        cr_assert(driver_used(&d, 0, &head, &len) && head == 3 && len == 16);
+    cr_assert_not(driver_used(&d, 0, &head, &len));
+}
+
 Test(malformed, indirect_tables)
 {
     static const struct {
@@ -662,6 +804,37 @@ Test(malformed, rings_not_in_memory)
         reg_write(&d, R_STATUS, reg_read(&d, R_STATUS) | VIRTIO_DRIVER_OK);
         cr_assert(reg_read(&d, R_STATUS) & VIRTIO_NEEDS_RESET, "ring %u at 0x%lx", i % 3,
                   (unsigned long)addr);
+    }
+}
+
+static void break_queue(const char *class, unsigned queues, unsigned q, bool is_looked_at)
+{
+    struct driver e;
+    driver_new(&e, class, false);
+    driver_plug(&e);
+    for (unsigned times = 0; times < 2; times++) { // the second time after a reset
+        driver_start(&e, ALL_FEATURES, queues, 8);
+        driver_offer(&e, q, 8);
+        driver_kick(&e, q);
+        bool is_broken = reg_read(&e, R_STATUS) & VIRTIO_NEEDS_RESET;
+        cr_assert_eq(is_broken, is_looked_at, "%s, queue %u", class, q);
+    }
+    driver_free(&e);
+}
+
+// Whichever function and queue it is. Queues for input are looked at when there is some.
+Test(malformed_functions, every_queue)
+{
+    static const struct {
+        const char *class;
+        unsigned queues, for_input; // a bit each
+    } functions[] = {{"virtio-net-device", 3, 0x01},
+                     {"virtio-serial-device", 8, 0x55},
+                     {"virtio-rng-device", 1, 0}};
+    for (unsigned i = 0; i < ARRAY_LEN(functions); i++) {
+        for (unsigned q = 0; q < functions[i].queues; q++)
+            break_queue(functions[i].class, functions[i].queues, q,
+                        !(functions[i].for_input >> q & 1));
     }
 }
 

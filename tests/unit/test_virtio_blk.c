@@ -244,6 +244,34 @@ Test(blk, requests_without_header_or_status_break_the_device)
     cr_assert(reg_read(&d, R_STATUS) & VIRTIO_NEEDS_RESET);
 }
 
+// The data that a request reads are the ring's next index and the sector of the next request: a guest that lets its
+// disk feed its queue must not keep the device busy for ever.
+Test(blk, requests_that_write_requests)
+{
+    paddr_t header = driver_alloc(&d, 16), rest = driver_alloc(&d, 502),
+            status = driver_alloc(&d, 1);
+    struct driver_queue *dq = &d.q[0];
+    for (uint32_t i = 0; i < SECTORS; i++) {
+        uint8_t sector[512] = {0};
+        store_le(sector, 2, i + 2);
+        store_le(sector + 2, 8, i + 1);
+        cr_assert_eq(block_write(blk, i * 512, sector, 512), 0);
+    }
+    guest_store(&d, header, 4, IN);
+    guest_store(&d, header + 8, 8, 0);
+    driver_set_desc(&d, dq->desc, 0, header, 16, 1, 1);
+    driver_set_desc(&d, dq->desc, 1, dq->avail + 2, 2, 3, 2);
+    driver_set_desc(&d, dq->desc, 2, header + 8, 8, 3, 3);
+    driver_set_desc(&d, dq->desc, 3, rest, 502, 3, 4);
+    driver_set_desc(&d, dq->desc, 4, status, 1, 2, 0);
+    guest_store(&d, dq->avail + 2, 2, 1); // all heads are 0
+    driver_kick(&d, 0);
+    cr_assert_eq(guest_load(&d, dq->used + 2, 2), dq->num);
+    driver_kick(&d, 0);
+    cr_assert_eq(guest_load(&d, dq->used + 2, 2), 2 * dq->num);
+    cr_assert_not(reg_read(&d, R_STATUS) & VIRTIO_NEEDS_RESET);
+}
+
 Test(blk, write_cache_can_be_switched)
 {
     paddr_t data = driver_alloc(&d, 512);
