@@ -58,6 +58,7 @@ struct cmdline {
     GArray *loaders;    // struct machine_loader_opt
     char *pidfile;
     bool no_reboot, no_shutdown;
+    bool start_paused; // -S
     // What it boots.
     char *file; // the argument without a dash
     char *kernel, *bios, *initrd, *append, *dtb, *dumpdtb;
