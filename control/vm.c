@@ -230,6 +230,7 @@ static void obey(struct vm *vm, enum machine_stop stop)
     case STOP_ICOUNT:
     case STOP_IDLE:
     case STOP_REQUESTED:
+    case STOP_DEBUG:
         break;
     }
 }

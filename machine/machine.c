@@ -44,6 +44,7 @@ static bool make_core(struct machine *m, GError **error)
     m->button_id = door_register(m->door, DOOR_CONTROL, "reset-button", button_pressed, m);
     m->no_reboot = cfg->no_reboot;
     m->idle_limit_ns = CLOCK_NEVER;
+    m->step_cpu = -1;
     m->devices = g_ptr_array_new();
     m->env = (struct device_env){.mem = m->mem,
                                  .clock = m->clock,

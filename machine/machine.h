@@ -9,6 +9,7 @@
 #include "base/replay.h"
 #include "hw/device.h"
 #include "softmmu/mem.h"
+#include "translator/debug.h"
 
 #define MACHINE_MAX_CPUS 8
 
@@ -71,6 +72,7 @@ enum machine_stop {
     STOP_IDLE,      // all CPUs wait, and nothing is scheduled up to idle_limit_ns: only input from outside,
                     // or a later limit, can go on
     STOP_REQUESTED, // machine_request_stop
+    STOP_DEBUG,     // a debugger's: m->debug_hit says what. Breakpoints and watchpoints are exec's
     STOP_ERROR,     // m->error says what
 };
 
@@ -97,6 +99,10 @@ struct machine {
     bool no_reboot;     // resets are only reported; from cfg at first
     int exit_code;
     char *error;
+
+    int step_cpu; // machine_run returns when this CPU has made a step; -1: none. Set between slices by
+                  // debuggers; breakpoints do not stop that step
+    struct debug_hit debug_hit;
 
     struct machine_sched *sched; // position in the round of CPUs; state
     unsigned button_id;          // the user's buttons at the door
