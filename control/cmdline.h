@@ -78,6 +78,7 @@ struct cmdline {
     uint64_t epoch_ns;
     uint64_t seed;
     // Debugging.
+    char *gdb; // -gdb, or NULL
     char *log_channels, *log_file;
     uint64_t hash_every;
     char *hash_file; // NULL: stderr

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "control/choose.h"
 #include "control/cmdline.h"
+#include "control/gdbstub.h"
 #include "control/help.h"
 #include "control/mainloop.h"
 #include "control/session.h"
@@ -85,9 +86,12 @@ static int run_vm(struct vm *vm, const struct cmdline *c, int signal_fd)
 
 static int run_machine(struct machine *m, const struct cmdline *c, struct session *s, int signal_fd)
 {
+    GError *error = NULL;
     struct vm *vm = vm_new(m, s);
-    int status = run_vm(vm, c, signal_fd);
+    struct gdbstub *gdb = s->gdb ? gdbstub_new(vm, s->gdb, &error) : NULL;
+    int status = error ? complain(error) : run_vm(vm, c, signal_fd);
 
+    gdbstub_free(gdb);
     vm_free(vm);
     return status;
 }

@@ -170,7 +170,7 @@ static bool take_turn(struct machine_sched *s, uint64_t most)
     if (left && awake) {
         uint64_t before = s->total;
         if (m->step_cpu == (int)cpu->index) {
-            exec_pass_break(m->exec);
+            exec_pass_break(m->exec, cpu);
             most = 1;
         }
         why = run_cpu(s, cpu, MIN(left, most));

@@ -103,9 +103,9 @@ bool debug_find_watch(const struct debug *d, vaddr_t addr, unsigned size, bool w
     return false;
 }
 
-void exec_pass_break(struct exec *e)
+void exec_pass_break(struct exec *e, const struct cpu *cpu)
 {
-    e->debug.pass = true;
+    e->debug.pass = cpu;
 }
 
 bool exec_take_hit(struct exec *e, struct debug_hit *hit)
@@ -115,6 +115,44 @@ bool exec_take_hit(struct exec *e, struct debug_hit *hit)
     if (has)
         *hit = e->debug.hit;
     return has;
+}
+
+// ---- Memory ----
+
+// The part of [addr, addr + len) that lies in the page of addr, and where that is. 0: nowhere.
+static size_t debug_page(struct cpu *cpu, vaddr_t *addr, size_t len, paddr_t *paddr)
+{
+    if (cpu->addr32)
+        *addr = (uint32_t)*addr;
+    if (!cpu->guest->debug_translate(cpu, *addr, paddr))
+        return 0;
+    return MIN(len, PAGE_SIZE - (*addr & ~PAGE_MASK));
+}
+
+size_t cpu_debug_read(struct cpu *cpu, vaddr_t addr, void *buf, size_t len)
+{
+    paddr_t paddr;
+    size_t done = 0;
+    for (size_t n, got; done < len; done += n, addr += n) {
+        n = debug_page(cpu, &addr, len - done, &paddr);
+        got = n ? mem_peek(cpu->mem, paddr, (uint8_t *)buf + done, n) : 0;
+        if (!n || got < n)
+            return done + got;
+    }
+    return done;
+}
+
+size_t cpu_debug_write(struct cpu *cpu, vaddr_t addr, const void *buf, size_t len)
+{
+    paddr_t paddr;
+    size_t done = 0;
+    for (size_t n, got; done < len; done += n, addr += n) {
+        n = debug_page(cpu, &addr, len - done, &paddr);
+        got = n ? mem_poke(cpu->mem, paddr, (const uint8_t *)buf + done, n) : 0;
+        if (!n || got < n)
+            return done + got;
+    }
+    return done;
 }
 
 void debug_free(struct debug *d)

@@ -12,6 +12,7 @@
 
 #include "softmmu/tlb.h"
 
+struct cpu;
 struct exec;
 
 enum debug_kind {
@@ -37,10 +38,15 @@ struct debug_hit {
 // Between slices.
 void exec_set_breaks(struct exec *e, const vaddr_t *pcs, unsigned n);
 void exec_set_watches(struct exec *e, const struct debug_watch *watches, unsigned n);
-// The next exec_run executes its first instruction even if a breakpoint is there.
-void exec_pass_break(struct exec *e);
+// The next exec_run of this CPU executes its first instruction even if a breakpoint is there. NULL: none does.
+void exec_pass_break(struct exec *e, const struct cpu *cpu);
 // After exec_run: whether it returned because of a breakpoint or a watchpoint, and which. Tells once.
 bool exec_take_hit(struct exec *e, struct debug_hit *hit);
+
+// The guest's memory at virtual addresses as a CPU has them now, permissions aside: between slices, for debuggers.
+// Returns how many bytes it was possible to read or write. Like mem_peek and mem_poke.
+size_t cpu_debug_read(struct cpu *cpu, vaddr_t addr, void *buf, size_t len);
+size_t cpu_debug_write(struct cpu *cpu, vaddr_t addr, const void *buf, size_t len);
 
 // ---- Within the translator ----
 
@@ -49,7 +55,7 @@ struct debug {
     unsigned nr_breaks;
     struct debug_watch *watches;
     unsigned nr_watches;
-    bool pass;
+    const struct cpu *pass;
     bool has_hit;
     struct debug_hit hit;
 };

@@ -256,8 +256,10 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
 enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
 {
     uint64_t link = 0;
-    bool pass = e->debug.pass;
-    e->stop = e->debug.pass = e->debug.has_hit = false;
+    bool pass = e->debug.pass == cpu;
+    if (pass)
+        e->debug.pass = NULL;
+    e->stop = e->debug.has_hit = false;
     while (cpu->budget > 0) {
         if (__atomic_load_n(&e->stop, __ATOMIC_RELAXED))
             return EXEC_STOP;

@@ -604,7 +604,7 @@ static void note_hit(struct side *s)
         s->hit_log = side_hash(s->hit_log ^ parts[i]);
     s->hits[hit.kind]++;
     if (hit.kind == DEBUG_BREAK)
-        exec_pass_break(s->exec);
+        exec_pass_break(s->exec, &s->cpu->cpu);
 }
 
 void side_run_loop(struct side *s, uint64_t steps, uint64_t slice)

@@ -321,14 +321,12 @@ Test(cmdline, counts_have_decimal_suffixes)
 
 Test(cmdline, what_is_not_there_says_so)
 {
-    refused("-s", "-s: this version has no debugger stub");
-    refused("-gdb tcp::1234", "-gdb tcp::1234: this version has no debugger stub");
     refused("-monitor stdio", "this version has no monitor");
     refused("-qmp unix:x", "this version has no QMP");
     refused("-semihosting", "no semihosting");
     refused("-semihosting-config enable=on,target=native", "no semihosting");
     g_autofree char *said =
-        warnings("-monitor none -monitor null -gdb none -qmp none -semihosting-config enable=off "
+        warnings("-monitor none -monitor null -qmp none -semihosting-config enable=off "
                  "-vga none -parallel none -audio none -no-user-config -name x -display none");
     cr_assert_str_eq(said, "");
 }
