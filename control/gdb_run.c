@@ -204,8 +204,8 @@ static bool parse_action(const char **p, struct action *a)
     bool has_signal = (*p)[-1] == 'C' || (*p)[-1] == 'S'; // which means nothing to a machine
     if (has_signal && !gdb_hex_u64(p, &signal))
         return false;
-    return a->what != 'r' || (gdb_hex_u64(p, &a->start) && *(*p)++ == ',' &&
-                              gdb_hex_u64(p, &a->end));
+    return a->what != 'r' ||
+           (gdb_hex_u64(p, &a->start) && *(*p)++ == ',' && gdb_hex_u64(p, &a->end));
 }
 
 // Each thread does the first action that names it, or all.
@@ -240,10 +240,8 @@ static void choose_run(const struct gdbstub *g, const struct action *actions, st
         unsigned cpu = (g->cpu + i) % g->m->nr_cpus;
         if (!steps(&actions[cpu]))
             continue;
-        *run = (struct gdb_run){.kind = GDB_RUN_STEP,
-                                .cpu = cpu,
-                                .start = actions[cpu].start,
-                                .end = actions[cpu].end};
+        *run = (struct gdb_run){
+            .kind = GDB_RUN_STEP, .cpu = cpu, .start = actions[cpu].start, .end = actions[cpu].end};
         return;
     }
 }

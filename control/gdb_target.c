@@ -75,8 +75,7 @@ void gdb_write_all(struct gdbstub *g, const char *args)
 void gdb_read_one(struct gdbstub *g, const char *args)
 {
     uint64_t number;
-    const struct guest_reg *reg =
-        gdb_hex_u64(&args, &number) ? find_reg(gdb_cpu(g), number) : NULL;
+    const struct guest_reg *reg = gdb_hex_u64(&args, &number) ? find_reg(gdb_cpu(g), number) : NULL;
     if (reg)
         gdb_append_reg(g, gdb_cpu(g), reg, g->reply);
     else
@@ -305,15 +304,15 @@ static uint64_t flash_block(const struct mem_region *r)
 void gdb_describe_memory(struct gdbstub *g, GString *out)
 {
     const struct mem_region *r;
-    g_string_append(out, "<?xml version=\"1.0\"?>\n"
-                         "<!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" "
-                         "\"http://sourceware.org/gdb/gdb-memory-map.dtd\">\n<memory-map>\n");
+    g_string_append(out,
+                    "<?xml version=\"1.0\"?>\n"
+                    "<!DOCTYPE memory-map PUBLIC \"+//IDN gnu.org//DTD GDB Memory Map V1.0//EN\" "
+                    "\"http://sourceware.org/gdb/gdb-memory-map.dtd\">\n<memory-map>\n");
     for (unsigned i = 0; (r = mem_region_at(g->m->mem, i)); i++) {
         bool flash = r->kind == MEM_ROM || r->kind == MEM_ROMD;
-        g_string_append_printf(out,
-                               "<memory type=\"%s\" start=\"0x%" PRIx64 "\" length=\"0x%" PRIx64
-                               "\"",
-                               flash ? "flash" : "ram", r->base, r->size);
+        g_string_append_printf(
+            out, "<memory type=\"%s\" start=\"0x%" PRIx64 "\" length=\"0x%" PRIx64 "\"",
+            flash ? "flash" : "ram", r->base, r->size);
         if (flash)
             g_string_append_printf(
                 out, "><property name=\"blocksize\">0x%" PRIx64 "</property></memory>\n",

@@ -2,7 +2,7 @@
 // Packets: $body#checksum. In the body, } and the next byte XOR 0x20 stand for one of # $ } and, towards gdb, *.
 #include "control/gdb_wire.h"
 
-#define CTRL_C 0x03
+#define CTRL_C     0x03
 #define ESCAPE_XOR 0x20
 
 void gdb_wire_init(struct gdb_wire *w)

@@ -13,7 +13,8 @@ enum { GDB_EPERM = 1, GDB_EFAULT = 14, GDB_EINVAL = 22 };
 
 // A breakpoint or watchpoint, as gdb asked for it.
 struct gdb_point {
-    char type; // of its Z packet: '0' software and '1' hardware breakpoint, '2' write, '3' read, '4' access watchpoint
+    char
+        type; // of its Z packet: '0' software and '1' hardware breakpoint, '2' write, '3' read, '4' access watchpoint
     vaddr_t addr;
     uint64_t len; // of watchpoints
 };
@@ -34,12 +35,12 @@ enum gdb_run_kind { GDB_RUN_CONT, GDB_RUN_STEP };
 
 struct gdb_run {
     enum gdb_run_kind kind;
-    unsigned cpu;         // that steps
-    vaddr_t start, end;   // steps go on while pc is within [start, end)
-    uint64_t interrupts;  // that this CPU had taken
-    vaddr_t pc;           // before the step
+    unsigned cpu;        // that steps
+    vaddr_t start, end;  // steps go on while pc is within [start, end)
+    uint64_t interrupts; // that this CPU had taken
+    vaddr_t pc;          // before the step
     uint64_t sp;
-    bool in_handler;      // an interrupt came in between: until it is back at pc, it runs
+    bool in_handler; // an interrupt came in between: until it is back at pc, it runs
 };
 
 // qqemu.sstep: a step that an interrupt comes in between of is over when the handler is through, unless the first
@@ -56,17 +57,17 @@ struct gdbstub {
     bool no_reply;  // it comes later, or never
     bool connected;
     bool no_ack;
-    bool extended;      // the connection outlives a kill
-    bool launched;      // by this gdb: it kills at its end rather than detaches
+    bool extended; // the connection outlives a kill
+    bool launched; // by this gdb: it kills at its end rather than detaches
     bool knows_swbreak, knows_hwbreak;
-    bool physical;      // addresses are (Qqemu.PhyMemMode)
+    bool physical; // addresses are (Qqemu.PhyMemMode)
     unsigned sstep;
-    unsigned cpu;       // of register and memory packets
-    bool owes_stop;     // gdb waits for the machine to stop
-    bool has_stop;      // `stop` says why it is about to
+    unsigned cpu;   // of register and memory packets
+    bool owes_stop; // gdb waits for the machine to stop
+    bool has_stop;  // `stop` says why it is about to
     struct gdb_stop stop;
     struct gdb_run run;
-    GArray *points;     // of struct gdb_point
+    GArray *points; // of struct gdb_point
     // The breakpoint that gdb was told of last: if the CPU still stands there, it is not told again.
     struct {
         bool valid;
