@@ -256,12 +256,15 @@ static void describe_reg(const struct guest_reg *r, GString *out)
                            r->name, r->bits, r->number, r->type, r->group);
 }
 
+// Without an osabi, gdb may take the machine for a process of its own system, and step by breakpoints of its own, which
+// fails at instructions such as returns from traps.
 void gdb_describe_target(struct gdbstub *g, GString *out)
 {
     const struct guest_view *v = view_of(gdb_cpu(g));
     g_string_append_printf(out,
                            "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
-                           "<target version=\"1.0\">\n<architecture>%s</architecture>\n",
+                           "<target version=\"1.0\">\n<architecture>%s</architecture>\n"
+                           "<osabi>none</osabi>\n",
                            v->arch);
     for (unsigned f = 0; v->features[f]; f++) {
         bool any = false;
