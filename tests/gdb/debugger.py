@@ -22,7 +22,7 @@ CC = "riscv64-unknown-elf-gcc"
 TMP = Path(tempfile.mkdtemp(prefix="ferry-gdb-"))
 PROMPT = "<<prompt>>\n"
 TIMEOUT = int(os.environ.get("FERRY_GDB_TIMEOUT") or 240)  # for one command, in seconds
-ARCH = {64: ("rv64imafdc_zicsr", "lp64d"), 32: ("rv32imac_zicsr", "ilp32")}
+ARCH = {64: ("rv64imac_zicsr", "lp64"), 32: ("rv32imac_zicsr", "ilp32")}
 
 for tool in (GDB, CC):
     if not shutil.which(tool):
@@ -125,16 +125,20 @@ class Target:
         Target.count += 1
         self.socket = TMP / f"socket{Target.count}"
         self.machine = Console(*args, "-gdb", f"unix:{self.socket}", "-S")
-        end = time.monotonic() + 60
-        while not self.socket.exists() and time.monotonic() < end and self.machine.process.poll() is None:
-            time.sleep(0.01)
         self.gdb = Debugger(program)
         self.log = ""
         if connect:
             self.connect()
 
     def connect(self, how="remote"):
-        return self.gdb.run(f"target {how} {self.socket}")
+        """Tries again while the emulator is just about to listen."""
+        end = time.monotonic() + 60
+        while True:
+            text = self.gdb.run(f"target {how} {self.socket}")
+            waiting = "refused" in text or "No such file" in text
+            if not waiting or time.monotonic() > end or self.machine.process.poll() is not None:
+                return text
+            time.sleep(0.02)
 
     def __enter__(self):
         return self
