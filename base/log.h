@@ -74,7 +74,13 @@ void warn_user(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 // The domain of all GErrors of ours that no library's domain fits.
 #define FERRY_ERROR (ferry_error_quark())
-enum ferry_error { FERRY_ERROR_OPTION, FERRY_ERROR_FILE, FERRY_ERROR_FORMAT, FERRY_ERROR_HOST };
+enum ferry_error {
+    FERRY_ERROR_OPTION,
+    FERRY_ERROR_FILE,
+    FERRY_ERROR_FORMAT,
+    FERRY_ERROR_HOST,
+    FERRY_ERROR_STATE, // not possible now
+};
 GQuark ferry_error_quark(void);
 
 #endif

@@ -223,7 +223,8 @@ void cmdline_free(struct cmdline *c)
     char **strings[] = {
         &c->help_name, &c->program,       &c->machine,  &c->cpu,          &c->pidfile,  &c->file,
         &c->kernel,    &c->bios,          &c->initrd,   &c->append,       &c->dtb,      &c->dumpdtb,
-        &c->escape,    &c->firmware_dirs, &c->log_file, &c->log_channels, &c->hash_file};
+        &c->escape,    &c->firmware_dirs, &c->log_file, &c->log_channels, &c->hash_file,
+        &c->gdb};
     GArray *arrays[] = {c->loaders, c->chardevs, c->serials, c->drives, c->nets, c->fsdevs};
 
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)

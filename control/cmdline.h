@@ -59,6 +59,7 @@ struct cmdline {
     GArray *loaders;    // struct machine_loader_opt
     char *pidfile;
     bool no_reboot, no_shutdown;
+    bool start_paused; // -S
     // What it boots.
     char *file; // the argument without a dash
     char *kernel, *bios, *initrd, *append, *dtb, *dumpdtb;
@@ -78,6 +79,7 @@ struct cmdline {
     uint64_t epoch_ns;
     uint64_t seed;
     // Debugging.
+    char *gdb; // -gdb, or NULL
     char *log_channels, *log_file;
     uint64_t hash_every;
     char *hash_file; // NULL: stderr

@@ -417,16 +417,22 @@ bool option_object(struct cmdline *c, const struct option *o, const char *arg, G
 
 // --- Consoles ---
 
-// There is no monitor, QMP or debugger; that none is wanted is fine.
+bool option_gdb_default(struct cmdline *c, const struct option *o, const char *arg, GError **error)
+{
+    (void)o, (void)arg, (void)error;
+    g_free(c->gdb);
+    c->gdb = g_strdup("tcp::1234");
+    return true;
+}
+
+// There is no monitor or QMP; that none is wanted is fine.
 bool option_monitor(struct cmdline *c, const struct option *o, const char *arg, GError **error)
 {
     (void)c;
     if (strcmp(arg, "none") == 0 || strcmp(arg, "null") == 0)
         return true;
     return option_fail(error, o, arg, "this version has no %s; only 'none' is possible",
-                       strcmp(o->name, "gdb") == 0   ? "debugger stub"
-                       : strcmp(o->name, "qmp") == 0 ? "QMP"
-                                                     : "monitor");
+                       strcmp(o->name, "qmp") == 0 ? "QMP" : "monitor");
 }
 
 bool option_display(struct cmdline *c, const struct option *o, const char *arg, GError **error)

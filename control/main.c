@@ -8,9 +8,11 @@
 #include "base/log.h"
 #include "control/choose.h"
 #include "control/cmdline.h"
+#include "control/gdbstub.h"
 #include "control/help.h"
 #include "control/mainloop.h"
 #include "control/session.h"
+#include "control/vm.h"
 
 // Prints the error as the one line that the user gets, and returns the status that goes with it.
 static int complain(GError *error)
@@ -59,11 +61,10 @@ static bool wants_pacing(const struct cmdline *c, const struct session *s)
     return c->pace == PACE_AUTO ? s->terminal : c->pace == PACE_ON;
 }
 
-static int run_machine(struct machine *m, const struct cmdline *c, struct session *s, int signal_fd)
+static int run_vm(struct vm *vm, const struct cmdline *c, int signal_fd)
 {
     struct mainloop_options opts = {
-        .paced = wants_pacing(c, s),
-        .no_shutdown = c->no_shutdown,
+        .paced = wants_pacing(c, vm->s),
         .until = c->until,
         .hash_every = c->hash_every,
         .hash_out = stderr,
@@ -74,9 +75,24 @@ static int run_machine(struct machine *m, const struct cmdline *c, struct sessio
         fprintf(stderr, "ferry: %s: %s\n", c->hash_file, g_strerror(errno));
         return 1;
     }
-    int status = mainloop_run(m, s, &opts);
+    vm_keep_off(vm, c->no_shutdown);
+    if (!c->start_paused)
+        vm_cont(vm, NULL);
+    int status = mainloop_run(vm, &opts);
     if (opts.hash_out != stderr)
         fclose(opts.hash_out);
+    return status;
+}
+
+static int run_machine(struct machine *m, const struct cmdline *c, struct session *s, int signal_fd)
+{
+    GError *error = NULL;
+    struct vm *vm = vm_new(m, s);
+    struct gdbstub *gdb = s->gdb ? gdbstub_new(vm, s->gdb, &error) : NULL;
+    int status = error ? complain(error) : run_vm(vm, c, signal_fd);
+
+    gdbstub_free(gdb);
+    vm_free(vm);
     return status;
 }
 

@@ -31,6 +31,7 @@
     (10 * NS_PER_MS) // idle time skipped at once while answers may be on their way
 
 struct mainloop {
+    struct vm *vm;
     struct machine *m;
     struct session *s;
     const struct mainloop_options *opts;
@@ -40,8 +41,6 @@ struct mainloop {
     bool pacing;
     uint64_t offset_ns; // host time less guest time, modulo 2^64
     bool waiting;       // the machine is idle, and the host is waited for
-    bool over;
-    int status;
 };
 
 // --- Signals ---
@@ -65,28 +64,6 @@ int mainloop_open_signals(GError **error)
     return fd;
 }
 
-static void end(struct mainloop *l, int status)
-{
-    l->over = true;
-    l->status = status;
-}
-
-// Ends with a line on stderr, behind what the guest has printed.
-static void end_saying(struct mainloop *l, int status, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void end_saying(struct mainloop *l, int status, const char *fmt, ...)
-{
-    va_list args;
-
-    for (unsigned i = 0; i < l->s->chardevs->len; i++)
-        chardev_flush(g_ptr_array_index(l->s->chardevs, i));
-    va_start(args, fmt);
-    g_autofree char *text = g_strdup_vprintf(fmt, args);
-    va_end(args);
-    fprintf(stderr, "ferry: %s\n", text);
-    end(l, status);
-}
-
 static void signals_arrived(void *opaque, short revents)
 {
     struct mainloop *l = opaque;
@@ -97,8 +74,8 @@ static void signals_arrived(void *opaque, short revents)
         if (info.ssi_signo == SIGCONT) {
             for (unsigned i = 0; i < l->s->chardevs->len; i++)
                 chardev_continued(g_ptr_array_index(l->s->chardevs, i));
-        } else if (!l->over) {
-            end_saying(l, 0, "terminating on signal %u", info.ssi_signo);
+        } else if (!l->vm->over) {
+            vm_quit_saying(l->vm, VM_CAUSE_SIGNAL, 0, "terminating on signal %u", info.ssi_signo);
         }
     }
 }
@@ -121,6 +98,15 @@ static void set_pacing(struct mainloop *l, bool on)
     if (on && !l->pacing)
         l->offset_ns = door_host_ns() - guest_now(l);
     l->pacing = on;
+}
+
+// Time that passed while the machine was stopped, or that it jumped over, is nothing to make up for.
+static void vm_changed(void *opaque, const struct vm_event *event)
+{
+    struct mainloop *l = opaque;
+
+    if (event->kind == VM_EVENT_RESUME || event->kind == VM_EVENT_REPLACED)
+        l->offset_ns = door_host_ns() - guest_now(l);
 }
 
 // After a slice that took `host` ns and in which instructions took `guest` ns: what went wrong by more than the
@@ -155,7 +141,7 @@ static void woken(void *opaque)
     if (!l->waiting || !l->pacing)
         return;
     l->m->idle_limit_ns = idle_limit(l);
-    machine_run(l->m, machine_icount(l->m));
+    vm_run(l->vm, machine_icount(l->m));
 }
 
 // How long to wait for the host; -1: until something happens.
@@ -212,7 +198,9 @@ static enum machine_stop run_slice(struct mainloop *l)
     icount_t start = machine_icount(l->m);
 
     l->m->idle_limit_ns = idle_limit(l);
-    enum machine_stop stop = machine_run(l->m, slice_end(l));
+    enum machine_stop stop = vm_run(l->vm, slice_end(l));
+    if (machine_icount(l->m) < start)
+        return stop; // it went back
     uint64_t ns = door_host_ns() - start_ns, insns = machine_icount(l->m) - start;
     adapt_slice(l, insns, ns);
     if (l->pacing)
@@ -236,49 +224,22 @@ static void reached_count(struct mainloop *l)
         l->next_hash += l->opts->hash_every;
     }
     if (l->opts->until && now >= l->opts->until)
-        end_saying(l, MAINLOOP_STATUS_UNTIL, "stopped after %" PRIu64 " instructions (-until)",
-                   now);
+        vm_quit_saying(l->vm, VM_CAUSE_QUIT, MAINLOOP_STATUS_UNTIL,
+                       "stopped after %" PRIu64 " instructions (-until)", now);
 }
 
-// A code that the host would cut to 0 is still a failure.
-static int exit_status(int code)
+// A slice, and what follows from it for time. A driver that moves the machine in steps of its own may return
+// at the limit or before.
+static void run(struct mainloop *l)
 {
-    return code && !(code & 0xff) ? 255 : code & 0xff;
-}
+    enum machine_stop stop = run_slice(l);
 
-// The guest is off, and the user wants to look at that.
-static void stay(struct mainloop *l)
-{
-    while (!l->over && !poller_quit_asked(l->s->poller))
-        poller_wait(l->s->poller, -1);
-    end(l, 0);
-}
-
-static void obey(struct mainloop *l, enum machine_stop stop)
-{
-    switch (stop) {
-    case STOP_ICOUNT:
-        reached_count(l);
-        break;
-    case STOP_IDLE:
+    if (l->vm->over || !vm_is_running(l->vm))
+        return;
+    if (stop == STOP_IDLE)
         wait_idle(l);
-        break;
-    case STOP_SHUTDOWN:
-        if (l->opts->no_shutdown)
-            stay(l);
-        else
-            end(l, exit_status(l->m->exit_code));
-        break;
-    case STOP_RESET:
-        if (l->m->cfg->no_reboot)
-            end(l, 0);
-        break;
-    case STOP_REQUESTED:
-        break;
-    case STOP_ERROR:
-        end_saying(l, 1, "%s", l->m->error);
-        break;
-    }
+    else
+        reached_count(l);
 }
 
 static void want_attention(void *opaque)
@@ -286,31 +247,51 @@ static void want_attention(void *opaque)
     machine_request_stop(opaque);
 }
 
-int mainloop_run(struct machine *m, struct session *s, const struct mainloop_options *opts)
+static void open_loop(struct mainloop *l, struct poll_watch **watch)
 {
-    struct mainloop l = {
-        .m = m, .s = s, .opts = opts, .slice = SLICE_FIRST, .next_hash = opts->hash_every};
+    struct poller *p = l->s->poller;
+
+    if (l->opts->signal_fd >= 0) {
+        *watch = poller_watch(p, l->opts->signal_fd, signals_arrived, l);
+        poll_watch_events(*watch, POLLIN);
+    }
+    poller_set_attention(p, want_attention, l->m);
+    poller_set_woken(p, woken, l);
+    vm_add_listener(l->vm, vm_changed, l);
+    set_pacing(l, l->opts->paced);
+}
+
+static void close_loop(struct mainloop *l, struct poll_watch *watch)
+{
+    struct poller *p = l->s->poller;
+
+    poller_wait(p, 0); // what the guest printed last
+    vm_remove_listener(l->vm, vm_changed, l);
+    poller_set_attention(p, NULL, NULL);
+    poller_set_woken(p, NULL, NULL);
+    poll_unwatch(watch);
+}
+
+int mainloop_run(struct vm *vm, const struct mainloop_options *opts)
+{
+    struct mainloop l = {.vm = vm,
+                         .m = vm->m,
+                         .s = vm->s,
+                         .opts = opts,
+                         .slice = SLICE_FIRST,
+                         .next_hash = opts->hash_every};
     struct poll_watch *watch = NULL;
 
-    if (opts->signal_fd >= 0) {
-        watch = poller_watch(s->poller, opts->signal_fd, signals_arrived, &l);
-        poll_watch_events(watch, POLLIN);
+    open_loop(&l, &watch);
+    while (!vm->over) {
+        poller_wait(l.s->poller, vm_is_running(vm) ? 0 : -1);
+        if (poller_quit_asked(l.s->poller))
+            vm_quit(vm, VM_CAUSE_QUIT, 0);
+        if (!vm->over && vm_is_running(vm))
+            run(&l);
     }
-    poller_set_attention(s->poller, want_attention, m);
-    poller_set_woken(s->poller, woken, &l);
-    set_pacing(&l, opts->paced);
-    while (!l.over) {
-        poller_wait(s->poller, 0);
-        if (poller_quit_asked(s->poller))
-            end(&l, 0);
-        if (!l.over)
-            obey(&l, run_slice(&l));
-    }
-    if (opts->hash_every && l.last_hash != machine_icount(m))
+    if (opts->hash_every && l.last_hash != machine_icount(vm->m))
         print_hash(&l);
-    poller_wait(s->poller, 0); // what the guest printed last
-    poller_set_attention(s->poller, NULL, NULL);
-    poller_set_woken(s->poller, NULL, NULL);
-    poll_unwatch(watch);
-    return l.status;
+    close_loop(&l, watch);
+    return vm->status;
 }

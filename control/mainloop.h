@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT
 // The main loop: runs a machine in slices, and between them lets the host in: input, output, signals. It decides
-// how guest time passes while the guest waits, and when it is all over.
+// how guest time passes while the guest waits. What state the machine is in, and when it is all over, is
+// control/vm.h's.
 #ifndef CONTROL_MAINLOOP_H
 #define CONTROL_MAINLOOP_H
 
 #include <stdio.h>
 
-#include "control/session.h"
+#include "control/vm.h"
 
 // Status when -until was reached; guests that give codes rarely use it, and timeout(1) means the same by it.
 #define MAINLOOP_STATUS_UNTIL 124
 
 struct mainloop_options {
     bool paced;          // idle time passes at the host's pace
-    bool no_shutdown;    // a machine that was powered off stays
     icount_t until;      // 0: no limit
     icount_t hash_every; // 0: no hashes
     FILE *hash_out;
@@ -24,7 +24,7 @@ struct mainloop_options {
 // Returns a descriptor to read them from, or -1 with an error.
 int mainloop_open_signals(GError **error);
 
-// Runs until the guest or the user ends it, and returns the exit status.
-int mainloop_run(struct machine *m, struct session *s, const struct mainloop_options *opts);
+// Runs, or while the machine is stopped waits, until the guest or the user ends it; returns the exit status.
+int mainloop_run(struct vm *vm, const struct mainloop_options *opts);
 
 #endif

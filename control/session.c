@@ -13,6 +13,7 @@
 #include "backend/options.h"
 #include "base/log.h"
 #include "control/choose.h"
+#include "control/gdbstub.h"
 #include "hw/device.h"
 #include "machine/board.h"
 
@@ -79,24 +80,41 @@ static bool open_chardev(struct session *s, const struct cmdline_item *item, GEr
     return publish(s->cfg.chardevs, item, chardev_id(chr), chr, error);
 }
 
-static bool open_serial(struct session *s, unsigned index, const struct cmdline_item *item,
-                        GError **error)
+// Opens what a short form says, or finds the chardev that it names. *chr is NULL for "none".
+static bool open_short(struct session *s, const char *label, const struct cmdline_item *item,
+                       struct chardev **chr, GError **error)
 {
-    g_autofree char *label = g_strdup_printf("serial%u", index);
     struct chardev_short made = {.existing = NULL};
 
     if (!chardev_open_short(item->text, label, s->poller, &made, error))
         return false;
     if (made.existing) {
         g_autofree char *id = made.existing;
-        s->cfg.serial[index] = g_hash_table_lookup(s->cfg.chardevs, id);
-        return s->cfg.serial[index] || fail(error, item, "there is no -chardev with id=%s", id);
+        *chr = g_hash_table_lookup(s->cfg.chardevs, id);
+        return *chr || fail(error, item, "there is no -chardev with id=%s", id);
     }
+    *chr = made.chr;
     if (made.none)
         return true;
     g_ptr_array_add(s->chardevs, made.chr);
-    s->cfg.serial[index] = made.chr;
     return publish(s->cfg.chardevs, item, label, made.chr, error);
+}
+
+static bool open_serial(struct session *s, unsigned index, const struct cmdline_item *item,
+                        GError **error)
+{
+    g_autofree char *label = g_strdup_printf("serial%u", index);
+
+    return open_short(s, label, item, &s->cfg.serial[index], error);
+}
+
+static bool open_gdb(struct session *s, const struct cmdline *c, GError **error)
+{
+    if (!c->gdb)
+        return true;
+    g_autofree char *spec = gdbstub_complete_spec(c->gdb);
+    struct cmdline_item item = {.option = "gdb", .text = spec};
+    return open_short(s, "gdb", &item, &s->gdb, error);
 }
 
 // Whether a back end reads standard input.
@@ -140,7 +158,7 @@ static bool open_chardevs(struct session *s, const struct cmdline *c, GError **e
         if (!open_chardev(s, &g_array_index(c->chardevs, struct cmdline_item, i), error))
             return false;
     }
-    if (!open_serials(s, c, error))
+    if (!open_gdb(s, c, error) || !open_serials(s, c, error))
         return false;
     uint64_t key;
     for (unsigned i = 0; c->escape && parse_u64(c->escape, &key) && i < s->chardevs->len; i++)

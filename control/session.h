@@ -12,6 +12,7 @@ struct session {
     struct poller *poller;
     struct machine_config cfg;
     bool terminal;  // standard input is a terminal, and a console of the machine reads it
+    struct chardev *gdb; // where the debugger connects, or NULL
     bool networked; // a network card has a host's side: answers from outside are to be waited for
     // Owned, in order of opening.
     GPtrArray *chardevs, *blocks, *netdevs, *fsdevs;

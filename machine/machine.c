@@ -22,6 +22,15 @@ static icount_t door_icount(void *opaque)
     return machine_icount(opaque);
 }
 
+// The reset button's one input has no data.
+static void button_pressed(void *opaque, const uint8_t *data, size_t len)
+{
+    struct machine *m = opaque;
+    (void)data, (void)len;
+    m->stop_reset = m->reset_by_user = true;
+    exec_request_stop(m->exec);
+}
+
 static bool make_core(struct machine *m, GError **error)
 {
     const struct machine_config *cfg = m->cfg;
@@ -32,7 +41,10 @@ static bool make_core(struct machine *m, GError **error)
     door_set_icount(m->door, door_icount, m);
     if (cfg->has_epoch)
         door_set_epoch(m->door, cfg->epoch_ns);
+    m->button_id = door_register(m->door, DOOR_CONTROL, "reset-button", button_pressed, m);
+    m->no_reboot = cfg->no_reboot;
     m->idle_limit_ns = CLOCK_NEVER;
+    m->step_cpu = -1;
     m->devices = g_ptr_array_new();
     m->env = (struct device_env){.mem = m->mem,
                                  .clock = m->clock,
@@ -184,14 +196,15 @@ bool machine_reset(struct machine *m, GError **error)
         m->cpus[i]->guest->reset(m->cpus[i]);
         cpu_flush_tlb(m->cpus[i]);
     }
-    m->stop_reset = false;
+    m->stop_shutdown = m->stop_reset = false;
+    m->exit_code = 0;
     return m->cfg->board->load(m, error);
 }
 
 static enum machine_stop carry_out_reset(struct machine *m)
 {
     GError *error = NULL;
-    if (m->cfg->no_reboot || machine_reset(m, &error))
+    if (m->no_reboot || machine_reset(m, &error))
         return STOP_RESET;
     g_free(m->error);
     m->error = g_strdup(error->message);
@@ -204,7 +217,7 @@ enum machine_stop machine_run(struct machine *m, icount_t until)
     enum machine_stop stop = sched_run(m->sched, until);
     if (stop != STOP_REQUESTED)
         return stop;
-    if (m->stop_shutdown)
+    if (m->stop_shutdown && !(m->stop_reset && m->reset_by_user))
         return STOP_SHUTDOWN;
     if (m->stop_reset)
         return carry_out_reset(m);
@@ -246,7 +259,13 @@ void machine_request_shutdown(struct machine *m, int exit_code)
 void machine_request_reset(struct machine *m)
 {
     m->stop_reset = true;
+    m->reset_by_user = false;
     exec_request_stop(m->exec);
+}
+
+void machine_press_reset(struct machine *m)
+{
+    door_deliver(m->door, m->button_id, NULL, 0);
 }
 
 void machine_request_stop(struct machine *m)

@@ -9,6 +9,7 @@
 #include "base/replay.h"
 #include "hw/device.h"
 #include "softmmu/mem.h"
+#include "translator/debug.h"
 
 #define MACHINE_MAX_CPUS 8
 
@@ -66,10 +67,12 @@ struct machine_config {
 enum machine_stop {
     STOP_ICOUNT,    // until_icount was reached
     STOP_SHUTDOWN,  // the guest powered off or exited: m->exit_code is set
-    STOP_RESET,     // the guest asked for a reset; it has been carried out unless no_reboot
+    STOP_RESET,     // the guest or the user (m->reset_by_user) asked for a reset; it has been carried out
+                    // unless m->no_reboot
     STOP_IDLE,      // all CPUs wait, and nothing is scheduled up to idle_limit_ns: only input from outside,
                     // or a later limit, can go on
     STOP_REQUESTED, // machine_request_stop
+    STOP_DEBUG,     // a debugger's: m->debug_hit says what. Breakpoints and watchpoints are exec's
     STOP_ERROR,     // m->error says what
 };
 
@@ -92,10 +95,17 @@ struct machine {
 
     // Requests that end a slice after the current instruction. Made by devices through machine_request.
     bool stop_shutdown, stop_reset, stop_requested;
+    bool reset_by_user; // of the last reset asked for
+    bool no_reboot;     // resets are only reported; from cfg at first
     int exit_code;
     char *error;
 
+    int step_cpu; // machine_run returns when this CPU has made a step; -1: none. Set between slices by
+                  // debuggers; breakpoints do not stop that step
+    struct debug_hit debug_hit;
+
     struct machine_sched *sched; // position in the round of CPUs; state
+    unsigned button_id;          // the user's buttons at the door
 };
 
 // Builds everything and resets it. The error is one line for the user.
@@ -114,6 +124,9 @@ uint64_t machine_hash(struct machine *m);
 void machine_request_shutdown(struct machine *m, int exit_code);
 void machine_request_reset(struct machine *m);
 void machine_request_stop(struct machine *m); // safe from a signal handler
+// The user presses the reset button: an input from outside, which comes in through the door. The next
+// machine_run carries it out first, whatever the machine's state.
+void machine_press_reset(struct machine *m);
 
 // Boards make devices through these; errors name the device. Ownership passes to the machine.
 struct device *machine_add_device(struct machine *m, const char *driver, const char *id, paddr_t base,

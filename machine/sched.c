@@ -141,20 +141,41 @@ static void fit_solo_round(struct machine_sched *s)
             s->length = s->done;
 }
 
-// A turn of the current CPU, for so many steps at most.
-static void take_turn(struct machine_sched *s, uint64_t most)
+// Whether what ran stopped for a debugger.
+static bool debug_hit(struct machine_sched *s, const struct cpu *cpu, uint64_t ran)
 {
     struct machine *m = s->m;
+    if (exec_take_hit(m->exec, &m->debug_hit))
+        return true;
+    if (m->step_cpu != (int)cpu->index || !ran)
+        return false;
+    m->debug_hit = (struct debug_hit){.kind = DEBUG_STEP, .cpu = cpu->index, .addr = cpu->pc};
+    return true;
+}
+
+// A turn of the current CPU, for so many steps at most. True: it stopped for a debugger.
+static bool take_turn(struct machine_sched *s, uint64_t most)
+{
+    struct machine *m = s->m;
+    bool hit = false;
     if (s->solo)
         while (!is_awake(m, s->current) && s->current + 1 < m->nr_cpus && !s->done)
             s->current++;
     if (s->solo)
         fit_solo_round(s);
     uint64_t left = s->length - s->done;
+    struct cpu *cpu = m->cpus[s->current];
     bool awake = is_awake(m, s->current);
     enum exec_stop why = EXEC_HALT;
-    if (left && awake)
-        why = run_cpu(s, m->cpus[s->current], MIN(left, most));
+    if (left && awake) {
+        uint64_t before = s->total;
+        if (m->step_cpu == (int)cpu->index) {
+            exec_pass_break(m->exec, cpu);
+            most = 1;
+        }
+        why = run_cpu(s, cpu, MIN(left, most));
+        hit = debug_hit(s, cpu, s->total - before);
+    }
     if (s->solo) {
         fit_solo_round(s);
         if (why == EXEC_HALT || s->done >= s->length)
@@ -162,6 +183,7 @@ static void take_turn(struct machine_sched *s, uint64_t most)
     } else if (why == EXEC_HALT || why == EXEC_YIELD || s->done >= s->length) {
         next_cpu(s);
     }
+    return hit;
 }
 
 enum machine_stop sched_run(struct machine_sched *s, icount_t until)
@@ -182,6 +204,7 @@ enum machine_stop sched_run(struct machine_sched *s, icount_t until)
         }
         if (s->total >= until)
             return STOP_ICOUNT;
-        take_turn(s, until - s->total);
+        if (take_turn(s, until - s->total))
+            return STOP_DEBUG;
     }
 }

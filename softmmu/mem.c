@@ -634,6 +634,58 @@ enum mem_status mem_load(struct mem *mem, paddr_t addr, const void *buf, uint64_
     return store_bytes(mem, addr, buf, len, ACCESS_LOAD);
 }
 
+// The size of the access that a debugger's request for registers starts with.
+static unsigned debug_piece(paddr_t addr, uint64_t len)
+{
+    unsigned size = 8;
+    while (size > len || addr & (size - 1))
+        size /= 2;
+    return size;
+}
+
+// How much of [addr, addr+len) is memory without a gap or a device in between.
+static uint64_t debug_stretch(struct mem *mem, paddr_t addr, uint64_t len, enum access access)
+{
+    struct mem_region *r = mem_find(mem, addr);
+    return r && hits_memory(r, access) ? stretch(r, addr, len) : 0;
+}
+
+uint64_t mem_peek(struct mem *mem, paddr_t addr, void *buf, uint64_t len)
+{
+    uint8_t *to = buf;
+    uint64_t done = 0;
+    for (uint64_t n; done < len; done += n) {
+        n = debug_stretch(mem, addr + done, len - done, ACCESS_READ);
+        if (n) {
+            mem_read_bytes(mem, addr + done, to + done, n);
+            continue;
+        }
+        uint64_t value;
+        n = debug_piece(addr + done, len - done);
+        if (mem_read(mem, addr + done, (unsigned)n, &value) != MEM_OK)
+            break;
+        store_le(to + done, (unsigned)n, value);
+    }
+    return done;
+}
+
+uint64_t mem_poke(struct mem *mem, paddr_t addr, const void *buf, uint64_t len)
+{
+    const uint8_t *from = buf;
+    uint64_t done = 0;
+    for (uint64_t n; done < len; done += n) {
+        n = debug_stretch(mem, addr + done, len - done, ACCESS_LOAD);
+        if (n) {
+            mem_load(mem, addr + done, from + done, n);
+            continue;
+        }
+        n = debug_piece(addr + done, len - done);
+        if (mem_write(mem, addr + done, (unsigned)n, load_le(from + done, (unsigned)n)) != MEM_OK)
+            break;
+    }
+    return done;
+}
+
 uint8_t *mem_ptr(struct mem *mem, paddr_t addr, uint64_t len, bool for_write)
 {
     struct mem_region *r = mem_find(mem, addr);

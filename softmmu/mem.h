@@ -117,6 +117,10 @@ enum mem_status mem_write(struct mem *mem, paddr_t addr, unsigned size, uint64_t
 enum mem_status mem_read_bytes(struct mem *mem, paddr_t addr, void *buf, uint64_t len);
 enum mem_status mem_write_bytes(struct mem *mem, paddr_t addr, const void *buf, uint64_t len);
 enum mem_status mem_load(struct mem *mem, paddr_t addr, const void *buf, uint64_t len);
+// For debuggers: what of [addr, addr+len) can be had from its start on; returns how much. Memory, ROM and flash as
+// by mem_load; registers of devices as a bus master would access them, in the largest aligned pieces.
+uint64_t mem_peek(struct mem *mem, paddr_t addr, void *buf, uint64_t len);
+uint64_t mem_poke(struct mem *mem, paddr_t addr, const void *buf, uint64_t len);
 // A host pointer to [addr, addr+len) if that lies in one RAM (or, for reads, ROM) region, else NULL. For
 // writing, flags and translations are taken care of at the call; do not keep the pointer across a slice.
 uint8_t *mem_ptr(struct mem *mem, paddr_t addr, uint64_t len, bool for_write);

@@ -122,6 +122,20 @@ struct tlb_entry *tlb_enter(struct tlb *tlb, unsigned regime, vaddr_t addr,
     return e;
 }
 
+void tlb_slow_entry(struct tlb_entry *e, vaddr_t page, unsigned access)
+{
+    for (unsigned a = 0; a < TLB_NR_ACCESS; a++)
+        if (access >> a & 1 && e->tag[a] == page)
+            e->tag[a] ^= TLB_SLOW;
+}
+
+void tlb_slow_page(struct tlb *tlb, vaddr_t page, unsigned access)
+{
+    for (unsigned r = 0; r < TLB_REGIMES; r++)
+        if (tlb->fills[r])
+            tlb_slow_entry(tlb_entry_of(tlb, r, page), page, access);
+}
+
 void tlb_unslow(struct tlb_entry *e, struct mem_region *r)
 {
     if (stores_are_free(r, e->host - (uintptr_t)r->host))

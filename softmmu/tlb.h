@@ -23,7 +23,7 @@
 #define TLB_SIZE_MAX (1u << TLB_BITS_MAX) // entries of one regime
 
 // XORed into the tag of an entry, they make it miss the inline probe and say why.
-#define TLB_SLOW BIT(12)    // valid; a store needs bookkeeping (clean or code page, ROM)
+#define TLB_SLOW BIT(12)    // valid; a store needs bookkeeping (clean or code page, ROM), or a debugger watches
 #define TLB_IO BIT(13)      // valid; no host memory behind it: `host` is the physical page address
 #define TLB_INVALID BIT(14) // nothing
 
@@ -76,6 +76,10 @@ void tlb_make(struct tlb_entry *e, vaddr_t addr, const struct tlb_fill *fill, st
 // Enters a translation.
 struct tlb_entry *tlb_enter(struct tlb *tlb, unsigned regime, vaddr_t addr,
                             const struct tlb_fill *fill, struct mem *mem);
+// Makes accesses (BIT(enum tlb_access)) to one virtual page slow, in all regimes or in one entry. What they find in
+// the entry stays.
+void tlb_slow_page(struct tlb *tlb, vaddr_t page, unsigned access);
+void tlb_slow_entry(struct tlb_entry *e, vaddr_t page, unsigned access);
 // After a store's bookkeeping: lets further stores take the fast path if the page's flags allow it.
 void tlb_unslow(struct tlb_entry *e, struct mem_region *r);
 

@@ -25,6 +25,27 @@ static bool is_valid(const struct tlb_entry *e, vaddr_t addr, enum tlb_access ac
     return bits == 0 || bits == TLB_SLOW || bits == TLB_IO;
 }
 
+static bool is_watched(const struct cpu *cpu)
+{
+    return unlikely(cpu->exec && cpu->exec->debug.nr_watches);
+}
+
+// Entries of pages with watched bytes stay slow.
+static void slow_if_watched(struct cpu *cpu, struct tlb_entry *e, vaddr_t addr)
+{
+    vaddr_t page = addr & PAGE_MASK;
+    if (is_watched(cpu))
+        tlb_slow_entry(e, page, debug_slow_tags(&cpu->exec->debug, page));
+}
+
+// An entry whose reads were slow for a debugger that has lost interest.
+static void unslow_reads(struct cpu *cpu, struct tlb_entry *e, vaddr_t addr)
+{
+    if (miss_bits(e, addr, TLB_READ) == TLB_SLOW)
+        e->tag[TLB_READ] ^= TLB_SLOW;
+    slow_if_watched(cpu, e, addr);
+}
+
 const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned size,
                                          enum tlb_access access, unsigned regime,
                                          struct tlb_entry *temp)
@@ -39,8 +60,11 @@ const struct tlb_entry *access_translate(struct cpu *cpu, vaddr_t addr, unsigned
         return NULL;
     }
     assert(fill.prot[access]);
-    if (!fill.uncached)
-        return tlb_enter(&cpu->tlb, regime, addr, &fill, cpu->mem);
+    if (!fill.uncached) {
+        e = tlb_enter(&cpu->tlb, regime, addr, &fill, cpu->mem);
+        slow_if_watched(cpu, e, addr);
+        return e;
+    }
     tlb_make(temp, addr, &fill, cpu->mem);
     return temp;
 }
@@ -108,8 +132,10 @@ static bool slow_store(struct cpu *cpu, const struct tlb_entry *e, vaddr_t addr,
     mem_note_write(cpu->mem, r, offset, size);
     store_le(host, size, value);
     struct tlb_entry *entered = tlb_entry_of(&cpu->tlb, regime, addr);
-    if (e == entered)
+    if (e == entered) {
         tlb_unslow(entered, r);
+        slow_if_watched(cpu, entered, addr);
+    }
     return true;
 }
 
@@ -127,6 +153,8 @@ static bool page_access(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned r
         return device_access(cpu, addr, e->host + (addr & ~PAGE_MASK), size, write, rmw, value);
     if (write && bits & TLB_SLOW)
         return slow_store(cpu, e, addr, size, regime, *value);
+    if (access == TLB_READ && bits & TLB_SLOW && e != &temp)
+        unslow_reads(cpu, tlb_entry_of(&cpu->tlb, regime, addr), addr);
     uint8_t *host = (uint8_t *)e->host + (addr & ~PAGE_MASK);
     if (write)
         store_le(host, size, *value);
@@ -171,12 +199,31 @@ static uint64_t extend(uint64_t v, unsigned memop)
     return memop & MO_SIGN ? (uint64_t)bits_sext(v, 8 * size) : v;
 }
 
+// An access to watched bytes is a hit once it is done, behind an instruction that runs alone. False: not this way.
+static bool watched_access(struct cpu *cpu, vaddr_t addr, unsigned size, bool write)
+{
+    struct debug_hit hit;
+    if (!is_watched(cpu) || !debug_find_watch(&cpu->exec->debug, addr, size, write, &hit))
+        return true;
+    if (!run_alone(cpu))
+        return false;
+    struct debug *d = &cpu->exec->debug;
+    if (!d->has_hit) {
+        d->hit = hit;
+        d->hit.cpu = cpu->index;
+    }
+    d->has_hit = true;
+    return true;
+}
+
 bool access_slow(struct cpu *cpu, vaddr_t addr, unsigned memop, unsigned regime, bool write, uint64_t *value)
 {
     unsigned size = 1u << (memop & MO_SIZE);
     bool misaligned = addr & (size - 1);
     COUNT(cpu, slow_accesses);
     bool rmw = memop & MO_RMW;
+    if (!watched_access(cpu, addr, size, write))
+        return false;
     uint64_t v = write ? extend(*value, memop & ~MO_SIGN) : 0;
     if (misaligned && (memop & MO_ALIGN || cpu->align_all)) {
         cpu->guest->fault_align(cpu, addr, write || rmw ? TLB_WRITE : TLB_READ);
@@ -203,9 +250,13 @@ uintptr_t access_check(struct cpu *cpu, vaddr_t addr, unsigned span, unsigned ch
         struct mem_region *r = mem_find_host(cpu->mem, host);
         uint64_t offset = host - r->host;
         if (r->kind == MEM_RAM && !(r->page_flags[mem_page_index(r, offset)] & PAGE_CODE)) {
+            struct tlb_entry *entered = tlb_entry_of(&cpu->tlb, regime, addr);
             mem_note_write(cpu->mem, r, offset, 1);
-            tlb_unslow(tlb_entry_of(&cpu->tlb, regime, addr), r);
+            tlb_unslow(entered, r);
+            slow_if_watched(cpu, entered, addr);
         }
+    } else if (e && e != &temp && access == TLB_READ && miss_bits(e, addr, access) == TLB_SLOW) {
+        unslow_reads(cpu, tlb_entry_of(&cpu->tlb, regime, addr), addr);
     }
     if (e && e != &temp && miss_bits(e, addr, access) == 0)
         return e->host + (addr & ~PAGE_MASK);

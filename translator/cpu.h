@@ -74,6 +74,7 @@ struct cpu {
     bool *kicked;        // exec's: somebody was kicked
     bool single;         // the running unit is a CPU_SINGLE one
     enum cpu_mode next_mode;
+    uint64_t interrupts; // taken; for debuggers
     // Of the current key, set by guest->key: TLB regimes of data and of code, rounding mode.
     uint8_t key_regime, key_fetch_regime, key_rm;
     bool align_all;      // misaligned accesses fault

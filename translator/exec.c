@@ -91,6 +91,7 @@ void exec_free(struct exec *e)
     if (e->host_data)
         e->host->free(e->host_data);
     units_free(e->units);
+    debug_free(&e->debug);
     g_free(e->ir);
     g_free(e);
 }
@@ -219,6 +220,8 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
 {
     enum cpu_mode mode = cpu->next_mode;
     cpu->next_mode = CPU_NORMAL;
+    if (unlikely(e->debug.nr_breaks) && debug_is_break(&e->debug, cpu->pc))
+        mode = CPU_SINGLE; // nothing else may lead here
     uint32_t key = cpu->guest->key(cpu);
     assert(key < 1u << CPU_KEY_BITS);
     cpu->jump_tag = cpu->jump_epoch << CPU_KEY_BITS | key;
@@ -253,7 +256,10 @@ static void step(struct exec *e, struct cpu *cpu, uint64_t link)
 enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
 {
     uint64_t link = 0;
-    e->stop = false;
+    bool pass = e->debug.pass == cpu;
+    if (pass)
+        e->debug.pass = NULL;
+    e->stop = e->debug.has_hit = false;
     while (cpu->budget > 0) {
         if (__atomic_load_n(&e->stop, __ATOMIC_RELAXED))
             return EXEC_STOP;
@@ -265,16 +271,24 @@ enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
         if (cpu->guest->interrupt(cpu)) {
             trace_interrupted(e, cpu);
             e->stats.interrupts++;
+            cpu->interrupts++;
             link = 0;
+            pass = false;
         }
+        if (unlikely(e->debug.nr_breaks) && !pass &&
+            debug_stops(&e->debug, cpu->index, cpu->pc))
+            return EXEC_STOP;
         cpu->leave = LEAVE_LOOKUP;
         step(e, cpu, link);
         link = cpu->leave_link;
         if (cpu->fault.pending) {
             cpu->fault.pending = false;
             link = 0;
+            e->debug.has_hit = false; // the access is void
             if (cpu->next_mode == CPU_NORMAL)
                 take_trap(e, cpu);
+            else
+                continue; // the same instruction again
         } else if (cpu->leave == LEAVE_HOT) {
             cpu->leave = LEAVE_LOOKUP;
             trace_hot(e, cpu, cpu->guest->key(cpu));
@@ -284,6 +298,9 @@ enum exec_stop exec_run(struct exec *e, struct cpu *cpu)
         } else if (cpu->leave == LEAVE_YIELD && e->nr_cpus > 1) {
             return EXEC_YIELD;
         }
+        pass = false;
+        if (unlikely(e->debug.has_hit))
+            return EXEC_STOP;
     }
     return EXEC_BUDGET;
 }

@@ -50,7 +50,7 @@ enum exec_stop {
     EXEC_BUDGET, // the slice is used up
     EXEC_HALT,   // the CPU waits for an interrupt
     EXEC_YIELD,  // the guest spins
-    EXEC_STOP,   // exec_request_stop, or a CPU was kicked
+    EXEC_STOP,   // exec_request_stop, a CPU was kicked, or there is a hit (translator/debug.h)
 };
 
 // Runs a CPU for cpu->budget steps at most; exact. On return cpu->pc and all homes are up to date; budget is

@@ -3,6 +3,7 @@
 #ifndef TRANSLATOR_EXEC_IMPL_H
 #define TRANSLATOR_EXEC_IMPL_H
 
+#include "translator/debug.h"
 #include "translator/exec.h"
 #include "translator/guest.h"
 
@@ -34,6 +35,7 @@ struct exec {
     uint32_t epoch; // the latest of any CPU's jump_epoch
     struct trace trace; // being recorded
     struct exec_stats stats;
+    struct debug debug;
     struct unit *found[EXEC_FOUND]; // units found lately, by pc
 };
 

@@ -40,6 +40,28 @@ struct lift {
     bool last;           // of the path
 };
 
+// ---- What debuggers see of a CPU ----
+
+struct guest_reg {
+    const char *name;
+    const char *type;  // as in gdb's target descriptions: "int", "code_ptr", "data_ptr", "ieee_double", ...
+    const char *group; // "general", "float", "system", ...
+    uint16_t number;   // by which debuggers ask for it
+    uint16_t bits;     // a multiple of 8, GUEST_REG_MAX_BITS at most
+    uint8_t feature;   // index in guest_view.features
+};
+#define GUEST_REG_MAX_BITS 1024
+
+struct guest_view {
+    const char *arch;             // gdb's name for it
+    const char *const *features;  // names of gdb's features, NULL-terminated
+    const struct guest_reg *regs; // in order of number
+    unsigned nr_regs;
+    unsigned nr_main; // the first so many are those that are looked at each time
+    unsigned pc, sp;  // indices
+    bool flat;        // virtual addresses are physical ones, always
+};
+
 struct guest {
     const char *name;
     // Bits that change what code at a pc means; GUEST_KEY_BITS at most. Sets cpu->key_regime,
@@ -68,6 +90,16 @@ struct guest {
     void (*switched_out)(struct cpu *cpu);
     // One line of disassembly of the instruction at code[0..len); returns its length in bytes (0: too short).
     unsigned (*disas)(const struct cpu *cpu, vaddr_t pc, const uint8_t *code, size_t len, GString *out);
+    // For debuggers, between slices. The view lives as long as the CPU. Values are in the guest's byte order, with
+    // bits / 8 bytes; registers that can't be written ignore it, others take what is legal.
+    const struct guest_view *(*debug_view)(struct cpu *cpu);
+    void (*debug_read)(struct cpu *cpu, const struct guest_reg *reg, void *value);
+    void (*debug_write)(struct cpu *cpu, const struct guest_reg *reg, const void *value);
+    // Where addr is in physical memory, whatever its permissions; changes nothing. False: nowhere.
+    bool (*debug_translate)(struct cpu *cpu, vaddr_t addr, paddr_t *paddr);
+    // What the CPU is called and what it is doing, in a few words.
+    void (*debug_name)(struct cpu *cpu, GString *out);
+    void (*debug_state)(struct cpu *cpu, GString *out);
     void (*free)(struct cpu *cpu);
     const struct state_field *state; // of the guest's whole struct, offsets from struct cpu
 };

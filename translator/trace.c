@@ -67,7 +67,8 @@ bool trace_step(struct exec *e, struct cpu *cpu, uint32_t key)
     struct trace *t = &e->trace;
     if (likely(!is_recording(e, cpu)))
         return false;
-    if (key != t->key || t->n == ARRAY_LEN(t->insn) || was_at(t, cpu->pc)) {
+    if (key != t->key || t->n == ARRAY_LEN(t->insn) || was_at(t, cpu->pc) ||
+        debug_is_break(&e->debug, cpu->pc)) {
         finish(e, cpu, cpu->pc);
         return false;
     }

@@ -127,6 +127,8 @@ static bool lift_unit(struct lift *l)
         l->next_pc = 0;
         if (!in_page(l, l->pc) || ir->nr_guest >= l->max_insns || !has_room(ir))
             break;
+        if (ir->nr_guest && debug_is_break(&l->cpu->exec->debug, l->pc))
+            break; // the loop looks there
         if (!l->cpu->guest->lift(l)) {
             if (l->fetch_failed)
                 return false;

@@ -88,6 +88,8 @@ void units_connect(struct units *us, uint32_t index, struct unit *to);
 void units_disconnect(struct units *us, uint32_t index);
 // Drops the units made from any of these bytes. True if there were any.
 bool units_drop(struct units *us, paddr_t addr, uint64_t len);
+// Drops the units that have the instruction at this virtual pc, on whatever physical page. Looks at all units.
+void units_drop_virtual(struct units *us, vaddr_t pc);
 // Whether units_drop would drop any.
 bool units_any(struct units *us, paddr_t addr, uint64_t len);
 // Unlinks all tagged links.

@@ -312,6 +312,26 @@ bool units_any(struct units *us, paddr_t addr, uint64_t len)
     return find_or_drop(us, addr, len, false);
 }
 
+static bool has_virtual(const struct unit *u, vaddr_t pc)
+{
+    uint64_t at = pc & ~PAGE_MASK;
+    for (unsigned i = 0; i < u->nr_spans; i++)
+        if (u->span[i].va == (pc & PAGE_MASK) && at >= u->span[i].lo && at < u->span[i].hi)
+            return true;
+    return false;
+}
+
+void units_drop_virtual(struct units *us, vaddr_t pc)
+{
+    for (unsigned i = 0; i < 1u << us->hash_bits; i++) {
+        for (struct unit *u = us->hash[i], *next; u; u = next) {
+            next = u->next;
+            if (has_virtual(u, pc))
+                units_drop_one(us, u);
+        }
+    }
+}
+
 unsigned units_count(const struct units *us)
 {
     return us->count;

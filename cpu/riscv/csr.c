@@ -646,6 +646,11 @@ bool riscv_csr_poke(struct cpu *cpu, unsigned csr, uint64_t value)
     const struct csr *c = find(rv, csr);
     if (!c->name)
         return false;
-    write_part(rv, c, read_whole(rv, whole(rv, c)), value, ~UINT64_C(0));
+    const struct csr *w = whole(rv, c);
+    uint64_t full = read_whole(rv, w);
+    // Counters take what they are to be behind the instruction that writes them; here none is under way.
+    cpu->unit_left = w->flags & TIME && w->read;
+    write_part(rv, c, full, value, ~UINT64_C(0));
+    cpu->unit_left = 0;
     return true;
 }

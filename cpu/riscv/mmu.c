@@ -370,3 +370,30 @@ bool riscv_walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access ac
         log_walk(&w, fill);
     return true;
 }
+
+// ---- For debuggers ----
+
+// What satp maps addr to, for somebody without rights or duties.
+static bool look_up(struct riscv_cpu *rv, vaddr_t addr, paddr_t *paddr)
+{
+    struct walk w = {.rv = rv,
+                     .va = addr,
+                     .access = TLB_READ,
+                     .regime = &regimes[REGIME_S],
+                     .scheme = &schemes[satp_mode(rv)]};
+    bool found = is_canonical(&w) && find_leaf(&w) && leaf_address(&w);
+    rv->cpu.fault.pending = false;
+    *paddr = w.pa;
+    return found;
+}
+
+// Machine mode has physical addresses; where nothing is, the supervisor's are meant, whose code was interrupted.
+bool riscv_debug_translate(struct cpu *cpu, vaddr_t addr, paddr_t *paddr)
+{
+    struct riscv_cpu *rv = riscv_cpu_of(cpu);
+    bool physical = rv->s.priv == PRIV_M && mem_find(cpu->mem, addr);
+    if (satp_mode(rv) && !physical)
+        return look_up(rv, addr, paddr);
+    *paddr = addr;
+    return true;
+}

@@ -269,6 +269,7 @@ static void cpu_free(struct cpu *cpu)
     if (cpu->clock)
         clock_unregister(cpu->clock, &rv->s.stimer);
     g_free(rv->isa_string);
+    g_free((void *)rv->view.regs);
     g_free(rv);
 }
 
@@ -346,6 +347,12 @@ const struct guest riscv_guest = {
     .loaded = loaded,
     .switched_out = switched_out,
     .disas = riscv_disas,
+    .debug_view = riscv_debug_view,
+    .debug_read = riscv_debug_read,
+    .debug_write = riscv_debug_write,
+    .debug_translate = riscv_debug_translate,
+    .debug_name = riscv_debug_name,
+    .debug_state = riscv_debug_state,
     .free = cpu_free,
     .state = riscv_cpu_fields,
 };

@@ -190,6 +190,7 @@ struct riscv_cpu {
     // By half of the address space: where pages larger than 4 KiB were entered in the TLB since it
     // was flushed.
     struct riscv_range big[2];
+    struct guest_view view; // for debuggers; regs is NULL until somebody asks
 };
 
 static inline struct riscv_cpu *riscv_cpu_of(struct cpu *cpu)
@@ -329,6 +330,14 @@ void riscv_pmp_write_seccfg(struct riscv_cpu *rv, uint64_t value);
 
 bool riscv_walk(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access,
                 unsigned regime, struct tlb_fill *fill);
+// For debuggers, see translator/guest.h.
+bool riscv_debug_translate(struct cpu *cpu, vaddr_t addr, paddr_t *paddr);
+const struct guest_view *riscv_debug_view(struct cpu *cpu);
+void riscv_debug_read(struct cpu *cpu, const struct guest_reg *reg, void *value);
+void riscv_debug_write(struct cpu *cpu, const struct guest_reg *reg, const void *value);
+void riscv_debug_name(struct cpu *cpu, GString *out);
+void riscv_debug_state(struct cpu *cpu, GString *out);
+
 void riscv_fault_align(struct cpu *cpu, vaddr_t addr, enum tlb_access access);
 void riscv_fault_bus(struct cpu *cpu, vaddr_t addr, enum tlb_access access);
 

@@ -2,6 +2,7 @@
 // See ir_side.h.
 #include "tests/unit/ir_side.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 #include "translator/softops.h"
@@ -590,6 +591,22 @@ void side_run(struct side *s, const struct unit *u, enum cpu_mode mode)
     s->cpu->cpu.single = false;
 }
 
+// A stop for a debugger, who goes on.
+static void note_hit(struct side *s)
+{
+    struct debug_hit hit;
+    if (!exec_take_hit(s->exec, &hit))
+        return;
+    const uint64_t parts[] = {hit.kind, hit.cpu, hit.watch, hit.addr, hit.write, s->steps};
+    assert(hit.cpu == s->cpu->cpu.index);
+    assert(hit.kind != DEBUG_BREAK || hit.addr == s->cpu->cpu.pc);
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++)
+        s->hit_log = side_hash(s->hit_log ^ parts[i]);
+    s->hits[hit.kind]++;
+    if (hit.kind == DEBUG_BREAK)
+        exec_pass_break(s->exec, &s->cpu->cpu);
+}
+
 void side_run_loop(struct side *s, uint64_t steps, uint64_t slice)
 {
     struct cpu *cpu = &s->cpu->cpu;
@@ -602,6 +619,7 @@ void side_run_loop(struct side *s, uint64_t steps, uint64_t slice)
         s->steps += ran;
         steps -= ran;
         cpu->budget = cpu->slice = 0;
+        note_hit(s);
     }
     if (s->stop == EXEC_STOP)
         s->stop = EXEC_BUDGET; // a kick at the very end

@@ -103,6 +103,8 @@ struct side {
     uint64_t log;
     uint32_t events;
     uint8_t stop; // enum exec_stop of the last run
+    uint32_t hits[DEBUG_WATCH + 1]; // of breakpoints and watchpoints, by kind
+    uint64_t hit_log;               // hash of what they were, with the time of each
 };
 
 // `wide`: a 64-bit CPU. `lift` makes code for the loop, NULL if only single units are run.

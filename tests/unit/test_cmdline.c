@@ -322,15 +322,12 @@ Test(cmdline, counts_have_decimal_suffixes)
 
 Test(cmdline, what_is_not_there_says_so)
 {
-    refused("-s", "-s: this version has no debugger stub");
-    refused("-S", "-S: this version has neither monitor nor debugger stub");
-    refused("-gdb tcp::1234", "-gdb tcp::1234: this version has no debugger stub");
     refused("-monitor stdio", "this version has no monitor");
     refused("-qmp unix:x", "this version has no QMP");
     refused("-semihosting", "no semihosting");
     refused("-semihosting-config enable=on,target=native", "no semihosting");
     g_autofree char *said =
-        warnings("-monitor none -monitor null -gdb none -qmp none -semihosting-config enable=off "
+        warnings("-monitor none -monitor null -qmp none -semihosting-config enable=off "
                  "-vga none -parallel none -audio none -no-user-config -name x -display none");
     cr_assert_str_eq(said, "");
 }
@@ -347,8 +344,8 @@ Test(cmdline, what_means_nothing_is_ignored_aloud)
 
 Test(cmdline, actions)
 {
-    struct cmdline *c = parse("-no-reboot -no-shutdown");
-    cr_assert(c->no_reboot && c->no_shutdown);
+    struct cmdline *c = parse("-no-reboot -no-shutdown -S");
+    cr_assert(c->no_reboot && c->no_shutdown && c->start_paused);
     cmdline_free(c);
     c = parse("-action reboot=shutdown,shutdown=pause,panic=none");
     cr_assert(c->no_reboot && c->no_shutdown);

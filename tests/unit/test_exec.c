@@ -502,6 +502,113 @@ Test(exec, many_units)
     player_free(&p);
 }
 
+// --- Breakpoints and watchpoints ---
+
+// Some of the pcs that the program comes by, and watched bytes where its addresses point.
+static void set_stops(struct player *p, struct side *s, uint64_t number)
+{
+    struct gen g;
+    vaddr_t pcs[6];
+    struct debug_watch w[3];
+    gen_start(&g, NULL, p->wide, ~number);
+    exec_set_breaks(s->exec, NULL, 0);
+    exec_set_watches(s->exec, NULL, 0);
+    set_up(p, s);
+    for (unsigned i = 0; i < G_N_ELEMENTS(pcs); i++) {
+        play(p, s, number, i, gen_below(&g, 200));
+        pcs[i] = s->cpu->cpu.pc;
+    }
+    exec_set_breaks(s->exec, pcs, G_N_ELEMENTS(pcs) - gen_below(&g, 3));
+    for (unsigned i = 0; i < G_N_ELEMENTS(w); i++) {
+        vaddr_t at = p->st[i % SIDE_NR_CPUS].reg[SIDE_A + gen_below(&g, SIDE_NR_A)];
+        at += gen_below(&g, 128) - 64;
+        if (!p->wide)
+            at = (uint32_t)at;
+        if (gen_chance(&g, 4))
+            at = gen_chance(&g, 2) ? SIDE_IO + gen_below(&g, 64) : code_at(gen_random(&g));
+        w[i] = (struct debug_watch){at, at + gen_below(&g, 64), 1 + gen_below(&g, 3)};
+        if (w[i].last < w[i].first)
+            w[i].last = w[i].first;
+    }
+    exec_set_watches(s->exec, w, gen_below(&g, G_N_ELEMENTS(w) + 1));
+    s->hit_log = 0;
+}
+
+// A program with stops runs as one without, and all sides stop at the same places.
+static void run_debugged(struct player *p, uint64_t number)
+{
+    for (unsigned i = 1; i < p->nr; i++)
+        set_stops(p, p->side[i], number);
+    for (unsigned i = 0; i < p->nr; i++)
+        set_up(p, p->side[i]);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < p->nr; i++) {
+            play(p, p->side[i], number, round, round_steps(number, round));
+            char *difference = side_compare(p->side[0], p->side[i]);
+            cr_assert(difference == NULL, "program %" PRIu64 ", round %u, %s: %s", number, round,
+                      p->side[i]->name, difference);
+            cr_assert(i < 2 || p->side[i]->hit_log == p->side[1]->hit_log,
+                      "program %" PRIu64 ", round %u: other hits on %s", number, round,
+                      p->side[i]->name);
+        }
+        // Some go, and come again.
+        if (round == ROUNDS / 2)
+            for (unsigned i = 1; i < p->nr; i++)
+                exec_set_watches(p->side[i]->exec, NULL, 0);
+    }
+}
+
+static void debugged_programs(bool wide)
+{
+    struct player p;
+    player_init(&p, wide);
+    for (uint64_t i = 0; i < 150; i++) {
+        make_program(&p, i);
+        run_debugged(&p, i);
+    }
+    for (unsigned i = 1; i < p.nr; i++) {
+        cr_expect(gt(u32, p.side[i]->hits[DEBUG_BREAK], 1000));
+        cr_expect(gt(u32, p.side[i]->hits[DEBUG_WATCH], 150));
+    }
+    player_free(&p);
+}
+
+Test(exec, debugged_programs_64)
+{
+    debugged_programs(true);
+}
+
+Test(exec, debugged_programs_32)
+{
+    debugged_programs(false);
+}
+
+// What was slow for a watchpoint becomes fast again, and what is not touched stays so.
+Test(exec, watchpoints_cost_nothing_elsewhere)
+{
+    struct player p;
+    player_init(&p, true);
+    make_program(&p, 0);
+    fill_with_nothing(&p);
+    struct side *s = p.side[p.nr - 1];
+    struct cpu *cpu = &s->cpu->cpu;
+    uint64_t v;
+    set_up(&p, s);
+    vaddr_t page = SIDE_BASE + 5 * PAGE_SIZE, other = page + PAGE_SIZE;
+    struct debug_watch w = {page + 8, page + 15, BIT(TLB_READ)};
+    for (unsigned turn = 0; turn < 3; turn++) {
+        exec_set_watches(s->exec, &w, turn == 1);
+        for (vaddr_t a = page; a <= other; a += PAGE_SIZE) {
+            cr_assert(cpu_load(cpu, a + 32, 8, MO_64, &v) && cpu_store(cpu, a + 32, 8, MO_64, v));
+            const struct tlb_entry *e = tlb_entry_of(&cpu->tlb, cpu->key_regime, a);
+            bool slow = turn == 1 && a == page;
+            cr_expect(eq(u64, e->tag[TLB_READ], a ^ (slow ? TLB_SLOW : 0)), "turn %u", turn);
+            cr_expect(eq(u64, e->tag[TLB_WRITE], a ^ (slow ? TLB_SLOW : 0)), "turn %u", turn);
+        }
+    }
+    player_free(&p);
+}
+
 static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
     const char *s = getenv(name);
