@@ -220,6 +220,11 @@ uint64_t door_host_ns(void)
     return host_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t door_host_epoch_ns(void)
+{
+    return host_ns(CLOCK_REALTIME);
+}
+
 void *door_state(struct door *door)
 {
     return &door->state;

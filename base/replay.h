@@ -56,6 +56,8 @@ void door_set_epoch(struct door *door, uint64_t ns);
 
 // Host monotonic time in ns, for pacing and for reports only: never for a value that a guest can see.
 uint64_t door_host_ns(void);
+// The host's wall clock, in ns since 1970: the same.
+uint64_t door_host_epoch_ns(void);
 
 // The door's own state (the generator), for snapshots and hashes.
 extern const struct state_field door_state_fields[];

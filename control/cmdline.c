@@ -210,6 +210,7 @@ static struct cmdline *cmdline_new(const char *program)
     g_array_set_clear_func(c->loaders, loader_clear);
     c->chardevs = item_array();
     c->serials = item_array();
+    c->terminals = item_array();
     c->drives = item_array();
     c->nets = item_array();
     c->fsdevs = item_array();
@@ -224,8 +225,9 @@ void cmdline_free(struct cmdline *c)
         &c->help_name, &c->program,       &c->machine,  &c->cpu,          &c->pidfile,  &c->file,
         &c->kernel,    &c->bios,          &c->initrd,   &c->append,       &c->dtb,      &c->dumpdtb,
         &c->escape,    &c->firmware_dirs, &c->log_file, &c->log_channels, &c->hash_file,
-        &c->gdb};
-    GArray *arrays[] = {c->loaders, c->chardevs, c->serials, c->drives, c->nets, c->fsdevs};
+        &c->gdb,           &c->name};
+    GArray *arrays[] = {c->loaders, c->chardevs, c->serials, c->terminals,
+                        c->drives,  c->nets,     c->fsdevs};
 
     for (size_t i = 0; i < ARRAY_LEN(strings); i++)
         g_free(*strings[i]);

@@ -57,6 +57,7 @@ struct cmdline {
     GPtrArray *globals; // char *: driver, property, value, ...
     GPtrArray *devices; // struct machine_device_opt *
     GArray *loaders;    // struct machine_loader_opt
+    char *name; // of the machine, or NULL
     char *pidfile;
     bool no_reboot, no_shutdown;
     bool start_paused; // -S
@@ -67,6 +68,7 @@ struct cmdline {
     // Back ends, in the order given.
     GArray *chardevs; // struct cmdline_item, as the following
     GArray *serials;
+    GArray *terminals; // -monitor, -qmp, -qmp-pretty and -mon
     GArray *drives;
     GArray *nets;   // -netdev, -nic and -net
     GArray *fsdevs; // -fsdev and -virtfs

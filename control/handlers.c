@@ -425,16 +425,6 @@ bool option_gdb_default(struct cmdline *c, const struct option *o, const char *a
     return true;
 }
 
-// There is no monitor or QMP; that none is wanted is fine.
-bool option_monitor(struct cmdline *c, const struct option *o, const char *arg, GError **error)
-{
-    (void)c;
-    if (strcmp(arg, "none") == 0 || strcmp(arg, "null") == 0)
-        return true;
-    return option_fail(error, o, arg, "this version has no %s; only 'none' is possible",
-                       strcmp(o->name, "qmp") == 0 ? "QMP" : "monitor");
-}
-
 bool option_display(struct cmdline *c, const struct option *o, const char *arg, GError **error)
 {
     (void)error;
@@ -547,6 +537,19 @@ bool option_semihosting_config(struct cmdline *c, const struct option *o, const 
 }
 
 // --- Running ---
+
+bool option_name(struct cmdline *c, const struct option *o, const char *arg, GError **error)
+{
+    struct options *opts = options_parse("-name", arg, "guest");
+
+    (void)o;
+    replace(&c->name, options_str(opts, "guest"));
+    options_str(opts, "process");
+    options_bool(opts, "debug-threads", false);
+    bool ok = options_done(opts, error);
+    options_free(opts);
+    return ok;
+}
 
 bool option_action(struct cmdline *c, const struct option *o, const char *arg, GError **error)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Framing is a small automaton over bytes; parsing and printing are json-glib's, through its bridge to GVariant.
+// Framing is a small automaton over bytes. Parsing is json-glib's, through its bridge to GVariant. Printing is our
+// own, since programs that look for `"event": "STOP"` in the output count on the blanks and the order of members.
 #include "control/json.h"
 
 #include <assert.h>
@@ -15,33 +16,7 @@
 struct json {
     void *handle;
     typeof(json_gvariant_deserialize_data) *parse;
-    typeof(json_gvariant_serialize) *to_node;
-    typeof(json_to_string) *to_string;
-    typeof(json_node_unref) *unref;
 };
-
-static bool find_symbols(struct json *j, GError **error)
-{
-    const struct {
-        const char *name;
-        void **at;
-    } symbols[] = {
-        {"json_gvariant_deserialize_data", (void **)&j->parse},
-        {"json_gvariant_serialize", (void **)&j->to_node},
-        {"json_to_string", (void **)&j->to_string},
-        {"json_node_unref", (void **)&j->unref},
-    };
-
-    for (unsigned i = 0; i < ARRAY_LEN(symbols); i++) {
-        *symbols[i].at = dlsym(j->handle, symbols[i].name);
-        if (!*symbols[i].at) {
-            g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST,
-                        "libjson-glib-1.0.so.0 is too old: it has no %s", symbols[i].name);
-            return false;
-        }
-    }
-    return true;
-}
 
 struct json *json_open(GError **error)
 {
@@ -53,8 +28,11 @@ struct json *json_open(GError **error)
                     "QMP needs libjson-glib-1.0.so.0 (Debian: apt-get install "
                     "libjson-glib-1.0-0): %s",
                     dlerror());
-    if (j->handle && find_symbols(j, error))
+    if (j->handle) {
+        j->parse = (typeof(j->parse))dlsym(j->handle, "json_gvariant_deserialize_data");
+        assert(j->parse); // as long as the library has its name
         return j;
+    }
     json_close(j);
     return NULL;
 }
@@ -96,14 +74,122 @@ GVariant *json_parse(const struct json *j, const char *text, size_t len, GError 
     return NULL;
 }
 
-void json_print(const struct json *j, GVariant *value, bool pretty, GString *out)
-{
-    g_autoptr(GVariant) owned = g_variant_ref_sink(value);
-    JsonNode *node = j->to_node(owned);
-    g_autofree char *text = j->to_string(node, pretty);
+// --- Printing ---
 
-    g_string_append(out, text);
-    j->unref(node);
+struct printer {
+    GString *out;
+    bool pretty;
+    unsigned depth;
+};
+
+static void print_string(GString *out, const char *text)
+{
+    static const char special[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+
+    g_string_append_c(out, '"');
+    for (const char *c = text; *c; c++) {
+        const char *at = strchr(special, *c);
+        if (at)
+            g_string_append_printf(out, "\\%c", letters[at - special]);
+        else if ((uint8_t)*c < ' ' || *c == 0x7f)
+            g_string_append_printf(out, "\\u%04x", *c);
+        else
+            g_string_append_c(out, *c);
+    }
+    g_string_append_c(out, '"');
+}
+
+// The shortest form that reads as the same number, and as no integer.
+static void print_double(GString *out, double value)
+{
+    char buf[G_ASCII_DTOSTR_BUF_SIZE];
+
+    g_string_append(out, g_ascii_dtostr(buf, sizeof(buf), value));
+    if (!strpbrk(buf, ".e"))
+        g_string_append(out, ".0");
+}
+
+static void print_scalar(GString *out, GVariant *value)
+{
+    switch (g_variant_classify(value)) {
+    case G_VARIANT_CLASS_BOOLEAN:
+        g_string_append(out, g_variant_get_boolean(value) ? "true" : "false");
+        break;
+    case G_VARIANT_CLASS_STRING:
+        print_string(out, g_variant_get_string(value, NULL));
+        break;
+    case G_VARIANT_CLASS_DOUBLE:
+        print_double(out, g_variant_get_double(value));
+        break;
+    case G_VARIANT_CLASS_MAYBE:
+        g_string_append(out, "null");
+        break;
+    default: { // integers
+        g_autofree char *text = g_variant_print(value, FALSE);
+        g_string_append(out, text);
+    }
+    }
+}
+
+static void print_value(struct printer *p, GVariant *value);
+
+static void new_line(struct printer *p)
+{
+    g_string_append_printf(p->out, "\n%*s", 4 * p->depth, "");
+}
+
+// A dictionary's entries are containers themselves.
+static void print_member(struct printer *p, GVariant *child, bool is_object)
+{
+    if (!is_object) {
+        print_value(p, child);
+        return;
+    }
+    g_autoptr(GVariant) key = g_variant_get_child_value(child, 0);
+    g_autoptr(GVariant) value = g_variant_get_child_value(child, 1);
+    print_value(p, key);
+    g_string_append(p->out, ": ");
+    print_value(p, value);
+}
+
+static void print_container(struct printer *p, GVariant *value)
+{
+    bool is_object = g_variant_is_of_type(value, G_VARIANT_TYPE_DICTIONARY);
+    size_t n = g_variant_n_children(value);
+
+    g_string_append_c(p->out, is_object ? '{' : '[');
+    p->depth++;
+    for (size_t i = 0; i < n; i++) {
+        g_autoptr(GVariant) child = g_variant_get_child_value(value, i);
+        g_string_append(p->out, !i ? "" : p->pretty ? "," : ", ");
+        if (p->pretty)
+            new_line(p);
+        print_member(p, child, is_object);
+    }
+    p->depth--;
+    if (p->pretty && n)
+        new_line(p);
+    g_string_append_c(p->out, is_object ? '}' : ']');
+}
+
+static void print_value(struct printer *p, GVariant *value)
+{
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_VARIANT)) {
+        g_autoptr(GVariant) inner = g_variant_get_variant(value);
+        print_value(p, inner);
+    } else if (g_variant_is_of_type(value, G_VARIANT_TYPE_ARRAY)) {
+        print_container(p, value);
+    } else {
+        print_scalar(p->out, value);
+    }
+}
+
+void json_print(GVariant *value, bool pretty, GString *out)
+{
+    struct printer p = {.out = out, .pretty = pretty};
+    g_autoptr(GVariant) owned = g_variant_ref_sink(value);
+
+    print_value(&p, owned);
 }
 
 // --- Framing ---

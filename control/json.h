@@ -3,9 +3,9 @@
 //
 // An object is a{sv}, an array av, a string s, an integer x, another number d, a truth value b, null an empty mv.
 // Integers are 64 bits wide: those above INT64_MAX wrap around, and are taken as unsigned where an address or a
-// size is meant. Values to print may be of any type that has a form in JSON.
+// size is meant. Values to print are made of these, and of integers of all sizes.
 //
-// json-glib does the work; it is loaded by json_open(), since most runs need none.
+// json-glib does the parsing; it is loaded by json_open(), since most runs need none.
 #ifndef CONTROL_JSON_H
 #define CONTROL_JSON_H
 
@@ -25,7 +25,7 @@ void json_close(struct json *j); // NULL does nothing
 // Parses one text that a framer let through. The caller owns the value.
 GVariant *json_parse(const struct json *j, const char *text, size_t len, GError **error);
 // Appends the text of a value; a floating one is consumed. `pretty`: on several lines.
-void json_print(const struct json *j, GVariant *value, bool pretty, GString *out);
+void json_print(GVariant *value, bool pretty, GString *out);
 
 // ---- Framing ----
 

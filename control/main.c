@@ -11,6 +11,7 @@
 #include "control/gdbstub.h"
 #include "control/help.h"
 #include "control/mainloop.h"
+#include "control/panel.h"
 #include "control/session.h"
 #include "control/vm.h"
 
@@ -88,10 +89,12 @@ static int run_machine(struct machine *m, const struct cmdline *c, struct sessio
 {
     GError *error = NULL;
     struct vm *vm = vm_new(m, s);
-    struct gdbstub *gdb = s->gdb ? gdbstub_new(vm, s->gdb, &error) : NULL;
+    struct panel *panel = panel_new(vm, c, &error);
+    struct gdbstub *gdb = panel && s->gdb ? gdbstub_new(vm, s->gdb, &error) : NULL;
     int status = error ? complain(error) : run_vm(vm, c, signal_fd);
 
     gdbstub_free(gdb);
+    panel_free(panel);
     vm_free(vm);
     return status;
 }

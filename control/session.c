@@ -80,8 +80,18 @@ static bool open_chardev(struct session *s, const struct cmdline_item *item, GEr
     return publish(s->cfg.chardevs, item, chardev_id(chr), chr, error);
 }
 
-// Opens what a short form says, or finds the chardev that it names. *chr is NULL for "none".
-static bool open_short(struct session *s, const char *label, const struct cmdline_item *item,
+static struct chardev *find_chardev(struct session *s, const struct cmdline_item *item,
+                                    const char *id, GError **error)
+{
+    struct chardev *chr = g_hash_table_lookup(s->cfg.chardevs, id);
+
+    if (!chr)
+        fail(error, item, "there is no -chardev with id=%s", id);
+    return chr;
+}
+
+// Opens or finds what a short form names. *chr is NULL for "none".
+static bool open_short(struct session *s, const struct cmdline_item *item, const char *label,
                        struct chardev **chr, GError **error)
 {
     struct chardev_short made = {.existing = NULL};
@@ -90,13 +100,14 @@ static bool open_short(struct session *s, const char *label, const struct cmdlin
         return false;
     if (made.existing) {
         g_autofree char *id = made.existing;
-        *chr = g_hash_table_lookup(s->cfg.chardevs, id);
-        return *chr || fail(error, item, "there is no -chardev with id=%s", id);
+        return (*chr = find_chardev(s, item, id, error)) != NULL;
     }
     *chr = made.chr;
     if (made.none)
         return true;
     g_ptr_array_add(s->chardevs, made.chr);
+    if (made.monitor)
+        g_array_append_val(s->terminals, ((struct session_terminal){.chr = made.chr}));
     return publish(s->cfg.chardevs, item, label, made.chr, error);
 }
 
@@ -105,7 +116,7 @@ static bool open_serial(struct session *s, unsigned index, const struct cmdline_
 {
     g_autofree char *label = g_strdup_printf("serial%u", index);
 
-    return open_short(s, label, item, &s->cfg.serial[index], error);
+    return open_short(s, item, label, &s->cfg.serial[index], error);
 }
 
 static bool open_gdb(struct session *s, const struct cmdline *c, GError **error)
@@ -114,7 +125,7 @@ static bool open_gdb(struct session *s, const struct cmdline *c, GError **error)
         return true;
     g_autofree char *spec = gdbstub_complete_spec(c->gdb);
     struct cmdline_item item = {.option = "gdb", .text = spec};
-    return open_short(s, "gdb", &item, &s->gdb, error);
+    return open_short(s, &item, "gdb", &s->gdb, error);
 }
 
 // Whether a back end reads standard input.
@@ -126,13 +137,16 @@ static bool stdio_is_used(struct session *s)
     return false;
 }
 
-// Without -serial, the first UART is on the terminal, unless nothing or something else is wanted there.
+// Without -serial, the first UART is on the terminal, unless nothing or something else is wanted there. A monitor
+// shares it, unless there is one already.
 static bool open_default_serial(struct session *s, const struct cmdline *c, GError **error)
 {
     struct cmdline_item item = {.option = "serial", .text = (char[]){"mon:stdio"}};
 
     if (c->nodefaults || stdio_is_used(s) || (c->no_display && !c->nographic))
         return true;
+    if (c->nographic && c->terminals->len)
+        item.text += strlen("mon:");
     return open_serial(s, 0, &item, error);
 }
 
@@ -149,7 +163,67 @@ static bool open_serials(struct session *s, const struct cmdline *c, GError **er
         else if (i < most && !open_serial(s, i, item, error))
             return false;
     }
-    return c->serials->len || open_default_serial(s, c, error);
+    return true;
+}
+
+// --- Monitors and QMP servers ---
+
+// -mon chardev=ID,mode=...
+static bool open_mon(struct session *s, const struct cmdline_item *item, GError **error)
+{
+    struct options *opts = parse_item(item, "chardev");
+    const char *id = options_str(opts, "chardev"), *mode = options_str(opts, "mode");
+    struct session_terminal t = {.control = mode && strcmp(mode, "control") == 0,
+                                 .pretty = options_bool(opts, "pretty", false)};
+
+    if (!id)
+        options_fail(opts, "chardev", "which one?");
+    if (mode && !t.control && strcmp(mode, "readline") != 0)
+        options_fail(opts, "mode", "'%s' is neither readline nor control", mode);
+    bool ok = options_done(opts, error) && (t.chr = find_chardev(s, item, id, error));
+    options_free(opts);
+    if (ok)
+        g_array_append_val(s->terminals, t);
+    return ok;
+}
+
+static bool open_terminal(struct session *s, unsigned index, const struct cmdline_item *item,
+                          GError **error)
+{
+    g_autofree char *label = g_strdup_printf("compat_monitor%u", index);
+    struct session_terminal t = {.control = g_str_has_prefix(item->option, "qmp"),
+                                 .pretty = is_option(item, "qmp-pretty")};
+
+    if (is_option(item, "mon"))
+        return open_mon(s, item, error);
+    if (strcmp(item->text, "vc") == 0) {
+        warn_user("-%s vc: there is no window to show it in", item->option);
+        return true;
+    }
+    if (!open_short(s, item, label, &t.chr, error))
+        return false;
+    if (t.chr)
+        g_array_append_val(s->terminals, t);
+    return true;
+}
+
+static bool open_terminals(struct session *s, const struct cmdline *c, GError **error)
+{
+    for (unsigned i = 0; i < c->terminals->len; i++) {
+        if (!open_terminal(s, i, &g_array_index(c->terminals, struct cmdline_item, i), error))
+            return false;
+    }
+    return true;
+}
+
+// With -nographic, the terminal is the monitor's if nobody else wants it.
+static bool open_default_monitor(struct session *s, const struct cmdline *c, GError **error)
+{
+    struct cmdline_item item = {.option = "monitor", .text = (char[]){"stdio"}};
+
+    if (c->nodefaults || !c->nographic || c->terminals->len || stdio_is_used(s))
+        return true;
+    return open_terminal(s, 0, &item, error);
 }
 
 static bool open_chardevs(struct session *s, const struct cmdline *c, GError **error)
@@ -158,7 +232,11 @@ static bool open_chardevs(struct session *s, const struct cmdline *c, GError **e
         if (!open_chardev(s, &g_array_index(c->chardevs, struct cmdline_item, i), error))
             return false;
     }
-    if (!open_gdb(s, c, error) || !open_serials(s, c, error))
+    if (!open_gdb(s, c, error) || !open_serials(s, c, error) || !open_terminals(s, c, error))
+        return false;
+    if (!c->serials->len && !open_default_serial(s, c, error))
+        return false;
+    if (!open_default_monitor(s, c, error))
         return false;
     uint64_t key;
     for (unsigned i = 0; c->escape && parse_u64(c->escape, &key) && i < s->chardevs->len; i++)
@@ -491,6 +569,7 @@ struct session *session_new(const struct cmdline *c, GError **error)
     struct session *s = g_new0(struct session, 1);
 
     s->poller = poller_new();
+    s->terminals = g_array_new(FALSE, FALSE, sizeof(struct session_terminal));
     s->chardevs = g_ptr_array_new();
     s->blocks = g_ptr_array_new();
     s->netdevs = g_ptr_array_new();
@@ -544,6 +623,7 @@ void session_free(struct session *s)
     g_ptr_array_unref(s->netdevs);
     g_ptr_array_unref(s->blocks);
     g_ptr_array_unref(s->chardevs);
+    g_array_unref(s->terminals);
     config_clear(&s->cfg);
     poller_free(s->poller);
     g_free(s);

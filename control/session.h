@@ -8,12 +8,20 @@
 #include "control/cmdline.h"
 #include "machine/machine.h"
 
+// A character device that a monitor, or a QMP server, is to be on.
+struct session_terminal {
+    struct chardev *chr;
+    bool control; // QMP
+    bool pretty;
+};
+
 struct session {
     struct poller *poller;
     struct machine_config cfg;
     bool terminal;  // standard input is a terminal, and a console of the machine reads it
     struct chardev *gdb; // where the debugger connects, or NULL
     bool networked; // a network card has a host's side: answers from outside are to be waited for
+    GArray *terminals; // of struct session_terminal
     // Owned, in order of opening.
     GPtrArray *chardevs, *blocks, *netdevs, *fsdevs;
 };

@@ -74,6 +74,7 @@ struct vm {
     bool stop_asked; // from within the slice
     enum vm_state stop_why;
     struct vm_driver driver; // run is NULL: none
+    struct panel *panel;     // control/panel.h; NULL: none
     GArray *listeners;       // of struct listener
     unsigned emitting;       // events under way
 };

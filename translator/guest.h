@@ -90,6 +90,8 @@ struct guest {
     void (*switched_out)(struct cpu *cpu);
     // One line of disassembly of the instruction at code[0..len); returns its length in bytes (0: too short).
     unsigned (*disas)(const struct cpu *cpu, vaddr_t pc, const uint8_t *code, size_t len, GString *out);
+    // For people: appends the registers in lines.
+    void (*print_registers)(struct cpu *cpu, GString *out);
     // For debuggers, between slices. The view lives as long as the CPU. Values are in the guest's byte order, with
     // bits / 8 bytes; registers that can't be written ignore it, others take what is legal.
     const struct guest_view *(*debug_view)(struct cpu *cpu);

@@ -347,6 +347,7 @@ const struct guest riscv_guest = {
     .loaded = loaded,
     .switched_out = switched_out,
     .disas = riscv_disas,
+    .print_registers = riscv_print_registers,
     .debug_view = riscv_debug_view,
     .debug_read = riscv_debug_read,
     .debug_write = riscv_debug_write,

@@ -262,6 +262,8 @@ unsigned riscv_disas(const struct cpu *cpu, vaddr_t pc, const uint8_t *code, siz
                      GString *out);
 // Name of a CSR, or NULL.
 const char *riscv_csr_name(unsigned csr);
+// As in struct guest.
+void riscv_print_registers(struct cpu *cpu, GString *out);
 // For debuggers: no access checks, but what writing does is done. False: there is no such CSR.
 // Read-only ones ignore writes.
 bool riscv_csr_peek(struct cpu *cpu, unsigned csr, uint64_t *value);

@@ -322,8 +322,6 @@ Test(cmdline, counts_have_decimal_suffixes)
 
 Test(cmdline, what_is_not_there_says_so)
 {
-    refused("-monitor stdio", "this version has no monitor");
-    refused("-qmp unix:x", "this version has no QMP");
     refused("-semihosting", "no semihosting");
     refused("-semihosting-config enable=on,target=native", "no semihosting");
     g_autofree char *said =

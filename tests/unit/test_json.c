@@ -98,7 +98,7 @@ static void round_trip(const struct json *j, const char *text)
     g_autoptr(GString) out = g_string_new(NULL);
 
     cr_assert(value, "%s: %s", text, error ? error->message : "");
-    json_print(j, value, false, out);
+    json_print(value, false, out);
     cr_assert_str_eq(out->str, text);
 }
 
@@ -108,9 +108,9 @@ Test(json, values_come_back)
 
     round_trip(j, "{}");
     round_trip(j, "[]");
-    round_trip(j, "{\"b\":1,\"a\":[true,false,null,{},[]],\"c\":\"\"}");
-    round_trip(j, "[1.5,-7,9223372036854775807]");
-    round_trip(j, "[\"\\\"\\\\\\n\\t \\u0001 \xc3\xa9 \xf0\x9f\x98\x80\"]");
+    round_trip(j, "{\"b\": 1, \"a\": [true, false, null, {}, []], \"c\": \"\"}");
+    round_trip(j, "[1.5, 2.0, 1e+22, -7, 9223372036854775807]");
+    round_trip(j, "[\"\\\"\\\\\\n\\t \\u0001 \\u007f \xc3\xa9 \xf0\x9f\x98\x80\"]");
     json_close(j);
 }
 
@@ -157,14 +157,25 @@ Test(json, what_the_grammar_forbids_is_refused)
     json_close(j);
 }
 
-Test(json, pretty_has_lines)
+static void printed(GVariant *value, bool pretty, const char *want)
 {
-    struct json *j = open_library();
     g_autoptr(GString) out = g_string_new(NULL);
 
-    json_print(j, g_variant_new_parsed("{'a': <1>}"), true, out);
-    cr_assert_str_eq(out->str, "{\n  \"a\" : 1\n}");
-    json_close(j);
+    json_print(value, pretty, out);
+    cr_assert_str_eq(out->str, want);
+}
+
+Test(json, pretty_has_lines)
+{
+    printed(g_variant_new_parsed("{'a': <1>, 'b': <[<'c'>, <@av []>]>}"), true,
+            "{\n    \"a\": 1,\n    \"b\": [\n        \"c\",\n        []\n    ]\n}");
+}
+
+Test(json, all_integers_have_a_form)
+{
+    printed(g_variant_new_uint64(UINT64_MAX), false, "18446744073709551615");
+    printed(g_variant_new_uint32(7), false, "7");
+    printed(g_variant_new_int64(INT64_MIN), false, "-9223372036854775808");
 }
 
 // ---- Random bytes: whatever the framer lets through is parsed or refused, and what is parsed comes back. ----
@@ -214,10 +225,10 @@ static unsigned feed(const struct json *j, struct json_framer *f, const GString 
         if (!value)
             continue;
         g_autoptr(GString) once = g_string_new(NULL), twice = g_string_new(NULL);
-        json_print(j, value, false, once);
+        json_print(value, false, once);
         g_autoptr(GVariant) again = json_parse(j, once->str, once->len, NULL);
         cr_assert(again, "%s became %s", f->text->str, once->str);
-        json_print(j, again, false, twice);
+        json_print(again, false, twice);
         cr_assert_str_eq(once->str, twice->str);
         parsed++;
     }
