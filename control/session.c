@@ -187,6 +187,17 @@ static bool open_mon(struct session *s, const struct cmdline_item *item, GError 
     return ok;
 }
 
+// Who may steer the machine is on this host, unless another address is named: "tcp::4444" is "tcp:127.0.0.1:4444".
+static char *make_local(const char *where)
+{
+    const char *address = strstr(where, "::");
+    bool is_open = g_str_has_prefix(where, "tcp::") || g_str_has_prefix(where, "telnet::");
+
+    if (!is_open)
+        return g_strdup(where);
+    return g_strdup_printf("%.*s:127.0.0.1%s", (int)(address - where), where, address + 1);
+}
+
 static bool open_terminal(struct session *s, unsigned index, const struct cmdline_item *item,
                           GError **error)
 {
@@ -200,7 +211,9 @@ static bool open_terminal(struct session *s, unsigned index, const struct cmdlin
         warn_user("-%s vc: there is no window to show it in", item->option);
         return true;
     }
-    if (!open_short(s, item, label, &t.chr, error))
+    g_autofree char *where = make_local(item->text);
+    struct cmdline_item local = {.option = item->option, .text = where};
+    if (!open_short(s, &local, label, &t.chr, error))
         return false;
     if (t.chr)
         g_array_append_val(s->terminals, t);
