@@ -482,3 +482,47 @@ int block_write_zeroes(struct block *blk, uint64_t offset, uint64_t len, bool un
     }
     return count(blk, err, &blk->stats.writes);
 }
+
+// --- Copies of the process ---
+
+bool block_check_fork(const struct block *blk, GError **error)
+{
+    return blk->readonly || blk->snapshot ||
+           refuse(error, FERRY_ERROR_OPTION,
+                  "drive %s writes to %s, and a copy of the machine would see that: start it with "
+                  "snapshot=on (or -snapshot for all disks)",
+                  blk->id, blk->file);
+}
+
+// The clusters that there are, unless the file system can share them between two files.
+static int copy_overlay(const struct block *blk, int from)
+{
+    g_autofree uint8_t *buf = g_malloc(CLUSTER);
+    int err = 0;
+    if (ioctl(blk->overlay_fd, FICLONE, from) == 0)
+        return 0;
+    for (uint64_t c = 0; !err && c << CLUSTER_BITS < blk->size; c++) {
+        size_t len = MIN(CLUSTER, blk->size - (c << CLUSTER_BITS));
+        if (!overlay_has(blk, c))
+            continue;
+        err = read_all(from, c << CLUSTER_BITS, buf, len);
+        if (!err)
+            err = write_all(blk->overlay_fd, c << CLUSTER_BITS, buf, len);
+    }
+    return err;
+}
+
+bool block_forked(struct block *blk, GError **error)
+{
+    int from = blk->overlay_fd;
+    uint8_t *map = blk->in_overlay;
+    if (!blk->snapshot)
+        return true;
+    bool ok = make_overlay(blk, error); // with a map of its own
+    g_free(blk->in_overlay);
+    blk->in_overlay = map;
+    int err = ok ? copy_overlay(blk, from) : 0;
+    close(from);
+    return ok && (!err || refuse(error, FERRY_ERROR_FILE, "cannot copy the overlay of %s: %s",
+                                 blk->file, g_strerror(err)));
+}

@@ -31,6 +31,10 @@ struct block_stats {
 // Opens an image. Errors name the file and the cause.
 struct block *block_open(const struct block_options *opts, GError **error);
 void block_close(struct block *blk); // NULL does nothing
+// Whether a copy of the process (fork) could go on with it beside the original: if it is only read, or has an
+// overlay. The error says what to do. Then, in the copy: gives it an overlay of its own, with the same contents.
+bool block_check_fork(const struct block *blk, GError **error);
+bool block_forked(struct block *blk, GError **error);
 // A drive has one device at most: `user` is its id. Errors name both.
 bool block_claim(struct block *blk, const char *user, GError **error);
 void block_release(struct block *blk);

@@ -460,9 +460,18 @@ void chardev_print_help(FILE *out)
         fprintf(out, "  %-8s %s\n", classes[i]->kind, classes[i]->help);
 }
 
+// Of the largest kind: a chardev may become another kind.
+static size_t largest(void)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(classes); i++)
+        size = MAX(size, classes[i]->size);
+    return size;
+}
+
 static struct chardev *make(const struct chardev_class *cls, const char *id, struct poller *p)
 {
-    struct chardev *chr = g_malloc0(cls->size);
+    struct chardev *chr = g_malloc0(largest());
     chr->cls = cls;
     chr->id = g_strdup(id);
     chr->p = p;
@@ -474,17 +483,23 @@ static struct chardev *make(const struct chardev_class *cls, const char *id, str
     return chr;
 }
 
-struct chardev *chardev_open(struct options *opts, struct poller *p, GError **error)
+static const struct chardev_class *read_kind(struct options *opts)
 {
     const char *kind = options_str(opts, "backend");
-    const char *id = options_str(opts, "id");
     const struct chardev_class *cls = kind ? find_class(kind) : NULL;
-    struct chardev *chr = NULL;
     if (!kind)
         options_fail(opts, "backend", "missing: say which kind first (-chardev help lists them)");
     else if (!cls)
         options_fail(opts, "backend", "there is no '%s' (-chardev help lists them)", kind);
-    else if (!id || !*id)
+    return cls;
+}
+
+struct chardev *chardev_open(struct options *opts, struct poller *p, GError **error)
+{
+    const struct chardev_class *cls = read_kind(opts);
+    const char *id = options_str(opts, "id");
+    struct chardev *chr = NULL;
+    if (cls && (!id || !*id))
         options_fail(opts, "id", "missing");
     if (!options_failed(opts)) {
         chr = make(cls, id, p);
@@ -497,6 +512,52 @@ struct chardev *chardev_open(struct options *opts, struct poller *p, GError **er
     }
     options_free(opts);
     return chr;
+}
+
+// Everything but what all kinds have: the front ends, the name, the poller.
+static void give_up(struct chardev *chr)
+{
+    if (chr->cls->abandon)
+        chr->cls->abandon(chr);
+    if (chr->cls->close)
+        chr->cls->close(chr);
+    chardev_drop_fds(chr);
+    if (chr->log_fd >= 0)
+        close(chr->log_fd);
+    chr->log_fd = -1;
+    g_free(chr->desc);
+    chr->desc = NULL;
+    chr->keep_fds = chr->hung_up = chr->more_in = chr->blocked = chr->stalled = chr->escaped = false;
+    memset(chr + 1, 0, largest() - sizeof(*chr));
+}
+
+// Typed for the original; and who is no part of the machine gets to know that its peer is gone.
+static void renew_ports(struct chardev *chr)
+{
+    for (unsigned i = 0; i < chr->nr_ports; i++) {
+        struct chardev_port *port = chr->ports[i];
+        port->fifo_len = 0;
+        if (!port->front.door && port->told_open)
+            port_event(port, PORT_CLOSED);
+    }
+}
+
+bool chardev_reopen_as(struct chardev *chr, struct options *opts, GError **error)
+{
+    const struct chardev_class *cls = read_kind(opts);
+    bool mux = chr->mux, ok = false;
+    options_str(opts, "id");
+    if (cls) {
+        give_up(chr);
+        renew_ports(chr);
+        chr->cls = cls;
+        ok = open_common(chr, opts, error);
+        chr->mux = mux;
+    } else {
+        options_done(opts, error);
+    }
+    options_free(opts);
+    return ok;
 }
 
 // The last output: waits as long as the peer goes on reading.

@@ -104,6 +104,14 @@ static void stdio_close(struct chardev *chr)
         poller_release_stdio(chr->p);
 }
 
+// The terminal stays as the original wants it.
+static void stdio_abandon(struct chardev *chr)
+{
+    struct chardev_stdio *s = (struct chardev_stdio *)chr;
+    if (s->guard)
+        s->guard->active = false;
+}
+
 static void stdio_continued(struct chardev *chr)
 {
     struct chardev_stdio *s = (struct chardev_stdio *)chr;
@@ -117,6 +125,7 @@ const struct chardev_class chardev_stdio_class = {
     .size = sizeof(struct chardev_stdio),
     .open = stdio_open,
     .close = stdio_close,
+    .abandon = stdio_abandon,
     .continued = stdio_continued,
 };
 
@@ -306,6 +315,7 @@ const struct chardev_class chardev_null_class = {
     .help = "nothing: output vanishes, input never comes",
     .size = sizeof(struct chardev),
     .open = null_open,
+    .in_memory = true,
 };
 
 // --- ringbuf: the last output, for the monitor to read ---
@@ -353,6 +363,7 @@ const struct chardev_class chardev_ringbuf_class = {
     .open = ring_open,
     .close = ring_close,
     .sink = ring_sink,
+    .in_memory = true,
 };
 
 bool chardev_ring_read(struct chardev *chr, size_t len, GByteArray *out)

@@ -20,6 +20,8 @@ struct chardev_class {
     // Reads its options, returns false if options_done() does, and opens.
     bool (*open)(struct chardev *chr, struct options *opts, GError **error);
     void (*close)(struct chardev *chr);     // before the core closes what it owns; may be NULL
+    // Before that in a process that is a copy: closing must leave alone what the original still uses. May be NULL.
+    void (*abandon)(struct chardev *chr);
     void (*continued)(struct chardev *chr); // may be NULL
     // End of file or an error while reading or writing. NULL: the direction is given up.
     void (*lost)(struct chardev *chr);
@@ -31,6 +33,7 @@ struct chardev_class {
     void (*encode)(struct chardev *chr, const uint8_t *data, size_t len, GByteArray *out);
     // For kinds without descriptors: takes all. May be NULL.
     void (*sink)(struct chardev *chr, const uint8_t *data, size_t len);
+    bool in_memory; // nothing of it is the host's
     bool lossy; // a peer that stopped reading makes us drop the oldest output rather than wait
 };
 
@@ -73,6 +76,8 @@ extern const struct chardev_class chardev_file_class, chardev_null_class, charde
     chardev_pty_class, chardev_ringbuf_class, chardev_serial_class, chardev_socket_class,
     chardev_stdio_class;
 
+// chardev.c: opens anew. Checks and frees opts.
+bool chardev_reopen_as(struct chardev *chr, struct options *opts, GError **error);
 // chardev.c: starts moving bytes through these descriptors. in_fd or out_fd may be -1.
 void chardev_set_fds(struct chardev *chr, int in_fd, int out_fd);
 // Stops, and closes them unless they are to be kept.

@@ -26,6 +26,11 @@ struct chardev_short {
 bool chardev_open_short(const char *spec, const char *label, struct poller *p,
                         struct chardev_short *out, GError **error);
 
+// In a process that is a copy made by fork: gives up what it shares with the original, and opens what a short form
+// names instead, which is none of "chardev:" and "mon:", is not stdio, and waits for nobody. NULL: nothing, unless it
+// was in memory only and can stay. Front ends stay; a monitor hears of a new peer.
+bool chardev_reopen(struct chardev *chr, const char *spec, GError **error);
+
 // Flushes, restores the terminal, and frees. NULL does nothing.
 void chardev_close(struct chardev *chr);
 // After the process was stopped and continued (SIGCONT): sets the terminal up again.

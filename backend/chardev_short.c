@@ -2,7 +2,7 @@
 // The short forms of character back ends ("tcp:HOST:PORT,server=on") put into -chardev's options.
 #include <string.h>
 
-#include "backend/chardev_open.h"
+#include "backend/chardev_impl.h"
 #include "base/log.h"
 
 // "HOST:PORT,options"; a host with colons is in brackets.
@@ -112,4 +112,25 @@ bool chardev_open_short(const char *spec, const char *label, struct poller *p,
     out->chr = chardev_open(o, p, error);
     g_free(what);
     return out->chr != NULL;
+}
+
+bool chardev_reopen(struct chardev *chr, const char *spec, GError **error)
+{
+    char *what = g_strdup_printf("%s (%s)", chr->id, spec ? spec : "null");
+    bool shares = spec && (g_str_has_prefix(spec, "mon:") || g_str_has_prefix(spec, "chardev:"));
+    bool is_none = !spec || shares || !strcmp(spec, "none");
+    struct options *o = parse(what, is_none ? "null" : spec);
+    options_set(o, "id", chr->id);
+    if (shares || g_str_has_prefix(is_none ? "" : spec, "stdio"))
+        options_fail(o, "backend", "a copy of a machine has no terminal: name a file or a socket");
+    else if (options_has(o, "wait") && options_bool(o, "wait", true))
+        options_fail(o, "wait", "a copy of a machine cannot wait");
+    else if (options_bool(o, "server", false))
+        options_set(o, "wait", "off");
+    g_free(what);
+    if (!spec && !options_failed(o) && chr->cls->in_memory) {
+        options_free(o);
+        return true;
+    }
+    return chardev_reopen_as(chr, o, error);
 }

@@ -469,6 +469,14 @@ static void socket_lost(struct chardev *chr)
     describe(s);
 }
 
+// The name in the file system is the original's.
+static void socket_abandon(struct chardev *chr)
+{
+    struct chardev_socket *s = (struct chardev_socket *)chr;
+    g_free(s->path);
+    s->path = NULL;
+}
+
 static void socket_close(struct chardev *chr)
 {
     struct chardev_socket *s = (struct chardev_socket *)chr;
@@ -488,6 +496,7 @@ const struct chardev_class chardev_socket_class = {
     .size = sizeof(struct chardev_socket),
     .open = socket_open,
     .close = socket_close,
+    .abandon = socket_abandon,
     .prepare = socket_prepare,
     .lost = socket_lost,
     .decode = socket_decode,

@@ -225,6 +225,16 @@ void netdev_detach(struct netdev *net)
     net->name = NULL;
 }
 
+bool netdev_forked(struct netdev *net, GError **error)
+{
+    if (!net->attached)
+        return true;
+    net->cls->stop(net);
+    if (net->cls->forked)
+        net->cls->forked(net);
+    return net->cls->start(net, error);
+}
+
 // --- Monitor ---
 
 static bool change_hostfwd(struct netdev *net, const char *rule, bool add, GError **error)

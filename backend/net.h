@@ -46,6 +46,9 @@ bool netdev_attach(struct netdev *net, const struct netdev_front *front, GError 
 void netdev_detach(struct netdev *net);
 // The device has receive buffers again: queued frames may be offered.
 void netdev_accept_input(struct netdev *net);
+// In a process that is a copy made by fork: ends all connections and forwarded ports, which are the original's, and
+// starts anew.
+bool netdev_forked(struct netdev *net, GError **error);
 const char *netdev_id(const struct netdev *net);
 // Its number among the machine's, in order of opening: for addresses that must differ.
 unsigned netdev_index(const struct netdev *net);

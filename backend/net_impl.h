@@ -18,6 +18,8 @@ struct netdev_class {
     // A machine is there: net->front is set.
     bool (*start)(struct netdev *net, GError **error);
     void (*stop)(struct netdev *net);
+    // Between stop and start in a copy of the process: what the original keeps is not asked for again. May be NULL.
+    void (*forked)(struct netdev *net);
     void (*send)(struct netdev *net, const uint8_t *frame, size_t len);
     // At a time of the guest that netdev_tick_at() asked for.
     void (*tick)(struct netdev *net);

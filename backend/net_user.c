@@ -524,6 +524,14 @@ static void user_stop(struct netdev *net)
     u->udp_rules = 0;
 }
 
+// Ports have one owner.
+static void user_forked(struct netdev *net)
+{
+    struct netdev_user *u = user_of(net);
+    g_ptr_array_set_size(u->rules, 0);
+    g_array_set_size(u->fds, 0);
+}
+
 static void user_close(struct netdev *net)
 {
     struct netdev_user *u = user_of(net);
@@ -547,6 +555,7 @@ const struct netdev_class netdev_user_class = {
     .close = user_close,
     .start = user_start,
     .stop = user_stop,
+    .forked = user_forked,
     .send = user_send,
     .tick = user_tick,
     .hostfwd = user_hostfwd,

@@ -35,16 +35,28 @@ struct poller {
     void *woken_opaque;
 };
 
+static int new_wake_fd(void)
+{
+    int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (fd < 0)
+        g_error("no event descriptor: %s", g_strerror(errno));
+    return fd;
+}
+
 struct poller *poller_new(void)
 {
     struct poller *p = g_new0(struct poller, 1);
     p->watches = g_ptr_array_new_with_free_func(g_free);
     p->hooks = g_array_new(FALSE, FALSE, sizeof(struct poll_hook));
     p->fds = g_array_new(FALSE, FALSE, sizeof(struct pollfd));
-    p->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (p->wake_fd < 0)
-        g_error("no event descriptor: %s", g_strerror(errno));
+    p->wake_fd = new_wake_fd();
     return p;
+}
+
+void poller_forked(struct poller *p)
+{
+    close(p->wake_fd);
+    p->wake_fd = new_wake_fd();
 }
 
 void poller_free(struct poller *p)

@@ -25,6 +25,9 @@ bool poller_wait(struct poller *p, int timeout_ms);
 // Ends the running or the next wait. May be called from another thread or a signal handler.
 void poller_wake(struct poller *p);
 
+// This process is a copy made by fork, from within a handler or not: the two must not wake each other.
+void poller_forked(struct poller *p);
+
 // Called in each wait when it is over, before any handler runs: brings the machine's time up to the present,
 // so that input arrives when it does.
 void poller_set_woken(struct poller *p, void (*handler)(void *opaque), void *opaque);

@@ -83,6 +83,11 @@ static uint64_t generator_next(uint64_t s[4])
     return result;
 }
 
+void door_set_seed(struct door *door, uint64_t seed)
+{
+    generator_seed(door->state.generator, seed);
+}
+
 void door_entropy(struct door *door, void *buf, size_t len)
 {
     for (uint8_t *p = buf; len;) {

@@ -49,6 +49,8 @@ void door_run_due(struct door *door);
 
 // Random bytes for the guest: from the seeded generator, which is state.
 void door_entropy(struct door *door, void *buf, size_t len);
+// Seeds the generator anew.
+void door_set_seed(struct door *door, uint64_t seed);
 // The wall clock, seconds and nanoseconds since 1970, at guest time zero of this machine. Read from the host
 // once per machine, or fixed by door_set_epoch.
 uint64_t door_epoch_ns(struct door *door);

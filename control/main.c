@@ -103,6 +103,7 @@ static int run_session(const struct cmdline *c, struct session *s, int signal_fd
 {
     GError *error = NULL;
     struct machine *m = machine_new(&s->cfg, &error);
+    pid_t self = getpid();
     int status = 0;
 
     if (!m)
@@ -113,7 +114,7 @@ static int run_session(const struct cmdline *c, struct session *s, int signal_fd
         status = complain(error);
     } else {
         status = run_machine(m, c, s, signal_fd);
-        if (c->pidfile)
+        if (c->pidfile && getpid() == self) // not in a clone
             unlink(c->pidfile);
     }
     machine_free(m);

@@ -220,7 +220,8 @@ static void reached_count(struct mainloop *l)
     icount_t now = machine_icount(l->m);
 
     if (l->opts->hash_every && now == l->next_hash) {
-        print_hash(l);
+        if (!l->vm->is_clone) // whose lines would mix with the original's
+            print_hash(l);
         l->next_hash += l->opts->hash_every;
     }
     if (l->opts->until && now >= l->opts->until)
@@ -290,7 +291,7 @@ int mainloop_run(struct vm *vm, const struct mainloop_options *opts)
         if (!vm->over && vm_is_running(vm))
             run(&l);
     }
-    if (opts->hash_every && l.last_hash != machine_icount(vm->m))
+    if (opts->hash_every && !vm->is_clone && l.last_hash != machine_icount(vm->m))
         print_hash(&l);
     close_loop(&l, watch);
     return vm->status;

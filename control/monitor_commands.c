@@ -5,6 +5,7 @@
 #include "backend/chardev_open.h"
 #include "backend/net.h"
 #include "base/log.h"
+#include "control/clone.h"
 #include "control/monitor_impl.h"
 
 // --- Running ---
@@ -37,6 +38,39 @@ bool monitor_system_powerdown(struct monitor_call *c)
 bool monitor_quit(struct monitor_call *c)
 {
     vm_quit(c->vm, VM_CAUSE_QUIT, 0);
+    return true;
+}
+
+// --- Copies ---
+
+// "serial0=file:x", from the word `first` on.
+static bool read_specs(struct monitor_call *c, unsigned first, GHashTable *specs)
+{
+    for (unsigned i = first; i < c->nr_words; i++) {
+        const char *equals = strchr(c->words[i], '=');
+        if (!equals)
+            return monitor_fail(c, "'%s' is not CHARDEV=WHERE", c->words[i]);
+        g_hash_table_insert(specs, g_strndup(c->words[i], (gsize)(equals - c->words[i])),
+                            g_strdup(equals + 1));
+    }
+    return true;
+}
+
+bool monitor_clone(struct monitor_call *c)
+{
+    g_autoptr(GHashTable) specs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    struct clone_options opts = {.chardevs = specs,
+                                 .stop = c->nr_words && strcmp(c->words[0], "-S") == 0};
+    GError *error = NULL;
+    pid_t pid;
+
+    if (!c->vm->panel)
+        return monitor_fail(c, "not from here");
+    if (!read_specs(c, opts.stop, specs))
+        return false;
+    if (!clone_make(c->vm->panel, &opts, &pid, &error))
+        return monitor_failed(c, error);
+    monitor_say(c, "process %ld\n", (long)pid);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "backend/chardev.h"
 #include "backend/net.h"
 #include "base/log.h"
+#include "control/clone.h"
 #include "control/monitor_impl.h"
 #include "cpu/riscv/riscv.h"
 #include "machine/board.h"
@@ -45,6 +46,15 @@ bool monitor_info_name(struct monitor_call *c)
 bool monitor_info_kvm(struct monitor_call *c)
 {
     monitor_say(c, "kvm support: disabled\n");
+    return true;
+}
+
+bool monitor_info_clones(struct monitor_call *c)
+{
+    pid_t pid;
+
+    for (unsigned i = 0; c->vm->panel && (pid = clone_pid_at(c->vm->panel, i)); i++)
+        monitor_say(c, "process %ld\n", (long)pid);
     return true;
 }
 

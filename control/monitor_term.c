@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "control/monitor.h"
 
-#define ROOM        4096 // bytes of input at a time
-#define LINE_LEN_MAX    4096
-#define HISTORY_MAX 64
-#define PROMPT      "(qemu) " // what scripts that drive QEMU's monitor wait for
+#define ROOM         4096 // bytes of input at a time
+#define LINE_LEN_MAX 4096
+#define HISTORY_MAX  64
+#define PROMPT       "(qemu) " // what scripts that drive QEMU's monitor wait for
 
 #define CTRL(c) ((c)&0x1f)
 
@@ -151,12 +151,15 @@ static void execute(struct monitor *mon)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     g_autofree char *line = g_strdup(mon->line->str);
+    unsigned generation = mon->p->generation;
 
     put_text(mon, "\r\n");
     remember(mon);
     g_string_truncate(mon->line, 0);
     mon->cursor = 0;
     monitor_execute(mon->p->vm, line, out);
+    if (mon->p->generation != generation)
+        return; // a copy: the original goes on with this terminal
     put_lines(mon, out);
     if (!mon->p->vm->over)
         show_prompt(mon);
@@ -271,8 +274,9 @@ static size_t can_receive(void *opaque)
 static void receive(void *opaque, const uint8_t *data, size_t len)
 {
     struct monitor *mon = opaque;
+    unsigned generation = mon->p->generation;
 
-    for (size_t i = 0; i < len && !mon->p->vm->over; i++)
+    for (size_t i = 0; i < len && !mon->p->vm->over && mon->p->generation == generation; i++)
         key(mon, (char)data[i]);
 }
 

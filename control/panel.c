@@ -2,6 +2,7 @@
 // Servers and monitors on their character devices, from the session's list.
 #include "control/panel.h"
 
+#include "control/clone.h"
 #include "control/monitor.h"
 #include "control/qmp.h"
 
@@ -33,6 +34,7 @@ struct panel *panel_new(struct vm *vm, const struct cmdline *c, GError **error)
     *p = (struct panel){.vm = vm, .c = c};
     p->servers = g_ptr_array_new_with_free_func(free_server);
     p->monitors = g_ptr_array_new_with_free_func(free_monitor);
+    p->clones = clone_list_new();
     vm->panel = p;
     vm_add_listener(vm, qmp_vm_event, p);
     for (unsigned i = 0; i < terminals->len; i++) {
@@ -52,6 +54,7 @@ void panel_free(struct panel *p)
     vm_remove_listener(p->vm, qmp_vm_event, p);
     g_ptr_array_unref(p->servers);
     g_ptr_array_unref(p->monitors);
+    g_ptr_array_unref(p->clones);
     json_close(p->json);
     p->vm->panel = NULL;
     g_free(p);

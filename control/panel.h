@@ -13,7 +13,10 @@ struct panel {
     struct json *json;   // NULL until a server needs it
     GPtrArray *servers;  // struct qmp *, owned
     GPtrArray *monitors; // struct monitor *, owned
-    unsigned cpu;        // the CPU that `x`, `info registers` and $registers mean
+    GPtrArray *clones;   // struct clone *, owned: those that still run
+    unsigned
+        generation; // one more in each copy: whoever finds it changed is in another process than before
+    unsigned cpu; // the CPU that `x`, `info registers` and $registers mean
 };
 
 // Opens a server or a monitor on each character device that the session has for one; vm->panel is the result.

@@ -118,14 +118,18 @@ static void negotiate(struct qmp *q, GVariant *args, GVariant *id)
 static void run_command(struct qmp *q, const struct qmp_command *cmd, GVariant *args, GVariant *id)
 {
     g_autoptr(GError) error = NULL;
+    unsigned generation = q->p->generation;
     GVariant *value = NULL;
 
     if (qmp_check_args(cmd, args, &error))
         value = cmd->run(q->p, args, &error);
+    g_autoptr(GVariant) result = g_variant_ref_sink(value ? value : empty_object());
+    if (q->p->generation != generation)
+        return; // a copy: the original answers
     if (error)
         send_error(q, "GenericError", error->message, id);
     else
-        send_reply(q, "return", value ? value : empty_object(), id);
+        send_reply(q, "return", result, id);
 }
 
 static void not_found(struct qmp *q, const char *name, GVariant *id)
@@ -184,8 +188,9 @@ static size_t can_receive(void *opaque)
 static void receive(void *opaque, const uint8_t *data, size_t len)
 {
     struct qmp *q = opaque;
+    unsigned generation = q->p->generation;
 
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len && q->p->generation == generation; i++) {
         switch (json_framer_feed(&q->framer, data[i])) {
         case JSON_MORE:
             break;

@@ -30,7 +30,7 @@ typedef GVariant *qmp_handler(struct panel *p, GVariant *args, GError **error);
 struct qmp_command {
     const char *name;
     qmp_handler *run;
-    const char *args; // "val:int,filename:str,cpu-index?:int"; int, str, bool, list (of str), any
+    const char *args; // "val:int,filename:str,cpu-index?:int"; int, str, bool, list (of str), dict, any
     bool gives_value;
 };
 

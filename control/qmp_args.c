@@ -40,9 +40,9 @@ static const struct arg_type {
     const char *json_type;   // in the schema; NULL: it is an array
     const char *description; // in errors
 } arg_types[] = {
-    {"int", "x", "int", "integer"},      {"str", "s", "string", "string"},
-    {"bool", "b", "boolean", "boolean"}, {"list", "av", NULL, "array"},
-    {"any", NULL, "value", "value"},
+    {"int", "x", "int", "integer"},       {"str", "s", "string", "string"},
+    {"bool", "b", "boolean", "boolean"},  {"list", "av", NULL, "array"},
+    {"dict", "a{sv}", "value", "object"}, {"any", NULL, "value", "value"},
 };
 
 struct arg {

@@ -7,6 +7,7 @@
 #include "backend/block.h"
 #include "backend/chardev_open.h"
 #include "base/log.h"
+#include "control/clone.h"
 #include "control/guestmem.h"
 #include "control/monitor.h"
 #include "control/qmp_impl.h"
@@ -122,6 +123,59 @@ GVariant *qmp_set_action(struct panel *p, GVariant *args, GError **error)
     if (shutdown)
         vm_keep_off(p->vm, strcmp(shutdown, "pause") == 0);
     return NULL;
+}
+
+// --- Copies ---
+
+// {"serial0": "file:x"} as a table of strings.
+static GHashTable *read_specs(GVariant *args, GError **error)
+{
+    GHashTable *specs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_autoptr(GVariant) dict = g_variant_lookup_value(args, "chardevs", NULL);
+    GVariantIter iter;
+    const char *id;
+    GVariant *value;
+
+    if (!dict)
+        return specs;
+    g_variant_iter_init(&iter, dict);
+    while (g_variant_iter_next(&iter, "{&sv}", &id, &value)) {
+        g_autoptr(GVariant) owned = value;
+        if (!g_variant_is_of_type(value, G_VARIANT_TYPE_STRING)) {
+            fail(error, "Invalid parameter type for 'chardevs.%s', expected: string", id);
+            g_hash_table_unref(specs);
+            return NULL;
+        }
+        g_hash_table_insert(specs, g_strdup(id), g_variant_dup_string(value, NULL));
+    }
+    return specs;
+}
+
+GVariant *qmp_clone(struct panel *p, GVariant *args, GError **error)
+{
+    g_autoptr(GHashTable) specs = read_specs(args, error);
+    g_autoptr(GVariant) seed = g_variant_lookup_value(args, "seed", NULL);
+    struct clone_options opts = {.chardevs = specs,
+                                 .stop = qmp_arg_bool(args, "stop", false),
+                                 .has_seed = seed != NULL,
+                                 .seed = qmp_arg_u64(args, "seed", 0)};
+    pid_t pid;
+
+    if (!specs || !clone_make(p, &opts, &pid, error))
+        return NULL;
+    return g_variant_new_parsed("{'pid': <%i>}", (int)pid);
+}
+
+GVariant *qmp_query_clones(struct panel *p, GVariant *args, GError **error)
+{
+    GVariantBuilder b;
+    pid_t pid;
+
+    (void)args, (void)error;
+    start_list(&b);
+    for (unsigned i = 0; (pid = clone_pid_at(p, i)); i++)
+        g_variant_builder_add_parsed(&b, "<{'pid': <%i>}>", (int)pid);
+    return g_variant_builder_end(&b);
 }
 
 // --- What the machine is ---

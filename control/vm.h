@@ -75,6 +75,7 @@ struct vm {
     enum vm_state stop_why;
     struct vm_driver driver; // run is NULL: none
     struct panel *panel;     // control/panel.h; NULL: none
+    bool is_clone;           // of another process's machine
     GArray *listeners;       // of struct listener
     unsigned emitting;       // events under way
 };

@@ -123,6 +123,17 @@ void exec_clear(struct exec *e)
     e->stats.clears++;
 }
 
+// All work is done on the caller's thread.
+void exec_before_fork(struct exec *e)
+{
+    (void)e;
+}
+
+bool exec_after_fork(struct exec *e, bool is_copy, GError **error)
+{
+    return !is_copy || !e->host->forked || e->host->forked(e->host_data, error);
+}
+
 // A unit in the cache, first where it was found lately.
 static struct unit *look_up(struct exec *e, vaddr_t pc, paddr_t page, uint32_t key)
 {

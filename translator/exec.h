@@ -58,6 +58,10 @@ enum exec_stop {
 enum exec_stop exec_run(struct exec *e, struct cpu *cpu);
 // Makes exec_run return at the next chance (at the latest when the budget is used up).
 void exec_request_stop(struct exec *e);
+// Around fork(), between slices. Before: nobody else works for the executor. After, in the original, that goes
+// on; in the copy, what the two must not share is copied. It fails only in the copy, which is of no use then.
+void exec_before_fork(struct exec *e);
+bool exec_after_fork(struct exec *e, bool is_copy, GError **error);
 // Forgets all translated code.
 void exec_clear(struct exec *e);
 const struct exec_stats *exec_stats(const struct exec *e);

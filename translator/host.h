@@ -33,6 +33,9 @@ struct host {
     void (*validate)(void *h, struct unit *unit, uint32_t jump_tag);
     // All units are gone: the buffer is free again.
     void (*clear)(void *h);
+    // This process is a copy made by fork: from here on nothing may be shared with the original. All units stay
+    // good. May be NULL: nothing ever is.
+    bool (*forked)(void *h, GError **error);
     // For -d out_asm: the host code of a unit. May be NULL.
     void (*print)(void *h, const struct unit *unit, GString *out);
 };

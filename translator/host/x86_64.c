@@ -118,6 +118,30 @@ static bool map_buffer(struct x86 *h, GError **error)
     return false;
 }
 
+static bool remap(uint8_t *at, size_t size, int prot, int fd)
+{
+    void *got = mmap(at, size, prot, MAP_SHARED | MAP_FIXED, fd, 0);
+    return got == at;
+}
+
+// A copy of the code in a buffer of its own, at the same addresses.
+static bool x86_forked(void *opaque, GError **error)
+{
+    struct x86 *h = opaque;
+    int fd = memfd_create("ferry-code", MFD_CLOEXEC);
+    bool ok = fd >= 0 && ftruncate(fd, h->size) == 0 &&
+              pwrite(fd, h->rw, h->used, 0) == (ssize_t)h->used &&
+              remap(h->rw, h->size, PROT_READ | PROT_WRITE, fd) &&
+              remap(h->rx, h->size, PROT_READ | PROT_EXEC, fd);
+
+    if (!ok)
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST,
+                    "cannot copy %zu MiB of translated code: %s", h->used >> 20, g_strerror(errno));
+    close(h->fd);
+    h->fd = fd;
+    return ok;
+}
+
 static void x86_free(void *opaque)
 {
     struct x86 *h = opaque;
@@ -296,5 +320,6 @@ const struct host host_x86_64 = {
     .unlink = x86_unlink,
     .validate = x86_validate,
     .clear = x86_clear,
+    .forked = x86_forked,
     .print = x86_print,
 };
