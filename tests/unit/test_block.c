@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "backend/block.h"
@@ -299,6 +300,52 @@ Test(block, names_the_cause)
     char *name = make_file("", 0);
     struct block_options qcow2 = {.file = name, .format = "qcow2"};
     expect_refused(&qcow2, "format=qcow2: only raw images can be opened");
+    unlink(name);
+    g_free(name);
+}
+
+// --- Copies of the process ---
+
+Test(block, an_overlay_is_copied_with_the_process)
+{
+    static uint8_t image[SIZE], seen[SIZE];
+    char *name = make_file(image, sizeof(image));
+    struct block *blk = open_file(&(struct block_options){.file = name, .snapshot = true});
+    int status;
+
+    cr_assert(block_check_fork(blk, NULL));
+    cr_assert_eq(block_write(blk, 65000, "both of them", 12), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool ok = block_forked(blk, NULL) && block_read(blk, 65000, seen, 12) == 0 &&
+                  memcmp(seen, "both of them", 12) == 0 &&
+                  block_write(blk, 65000, "the copy", 8) == 0 &&
+                  block_write(blk, 200000, "the copy", 8) == 0;
+        _exit(ok ? 0 : 1);
+    }
+    cr_assert(waitpid(pid, &status, 0) == pid && status == 0);
+    cr_assert_eq(block_read(blk, 0, seen, SIZE), 0);
+    memcpy(image + 65000, "both of them", 12);
+    cr_assert_arr_eq(seen, image, SIZE);
+    block_close(blk);
+    unlink(name);
+    g_free(name);
+}
+
+Test(block, a_file_that_is_written_has_one_process)
+{
+    GError *error = NULL;
+    char *name = make_file("x", 1);
+    struct block *writer = open_file(&(struct block_options){.id = "d", .file = name});
+
+    cr_assert(!block_check_fork(writer, &error));
+    cr_assert(g_str_has_prefix(error->message, "drive d writes to "), "%s", error->message);
+    cr_assert(strstr(error->message, "snapshot=on"));
+    g_error_free(error);
+    block_close(writer);
+    struct block *reader = open_file(&(struct block_options){.file = name, .readonly = true});
+    cr_assert(block_check_fork(reader, NULL) && block_forked(reader, NULL));
+    block_close(reader);
     unlink(name);
     g_free(name);
 }

@@ -1038,3 +1038,83 @@ Test(chardev, short_forms_name_themselves_in_errors)
         g_error_free(error);
     }
 }
+
+// --- Opened anew, as in a copy of the process ---
+
+static void reopen(struct chardev *chr, const char *spec)
+{
+    GError *error = NULL;
+    cr_assert(chardev_reopen(chr, spec, &error), "%s: %s", spec, error ? error->message : "");
+}
+
+static void expect_reopen_refused(struct chardev *chr, const char *spec, const char *part)
+{
+    GError *error = NULL;
+    cr_assert(!chardev_reopen(chr, spec, &error), "%s was accepted", spec);
+    cr_assert(strstr(error->message, part), "%s: %s", spec, error->message);
+    g_error_free(error);
+}
+
+Test(chardev, becomes_another_kind)
+{
+    g_autofree char *out = g_build_filename(dir, "out", NULL), *text = NULL;
+    g_autofree char *path = g_build_filename(dir, "socket", NULL);
+    g_autofree char *server = g_strdup_printf("unix:%s,server=on", path);
+    g_autofree char *file = g_strdup_printf("file:%s", out);
+    struct sink s;
+    struct chardev *chr = open_opts("null,id=c");
+
+    sink_attach(&s, chr, NULL);
+    poller_wait(p, 0);
+    cr_assert_eq(s.opened, 1);
+    reopen(chr, file);
+    write_text(chr, "in a file");
+    poller_wait(p, 0);
+    cr_assert(s.opened == 2 && s.closed == 1);
+    reopen(chr, server); // does not wait for anybody
+    poller_wait(p, 0);
+    cr_assert(s.opened == 2 && s.closed == 2);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    g_strlcpy(un.sun_path, path, sizeof(un.sun_path));
+    cr_assert_eq(connect(fd, (struct sockaddr *)&un, sizeof(un)), 0);
+    cr_assert_eq(write(fd, "hello", 5), 5);
+    run_until(&s, 5);
+    cr_assert_str_eq(s.got->str, "hello");
+    reopen(chr, NULL);
+    cr_assert_str_eq(chardev_describe(chr), "null");
+    cr_assert(g_file_test(path, G_FILE_TEST_EXISTS), "the name is the original's");
+    cr_assert(g_file_get_contents(out, &text, NULL, NULL));
+    cr_assert_str_eq(text, "in a file");
+    close(fd);
+    chardev_close(chr);
+}
+
+Test(chardev, what_is_in_memory_stays)
+{
+    g_autoptr(GByteArray) got = g_byte_array_new();
+    struct chardev *chr = open_opts("ringbuf,id=c");
+
+    write_text(chr, "kept");
+    reopen(chr, NULL);
+    cr_assert(chardev_ring_read(chr, 99, got));
+    cr_assert(got->len == 4 && !memcmp(got->data, "kept", 4));
+    reopen(chr, "null");
+    cr_assert(!chardev_ring_read(chr, 99, got));
+    chardev_close(chr);
+}
+
+Test(chardev, a_copy_cannot_be_everything)
+{
+    struct chardev *chr = open_opts("null,id=c,mux=on");
+
+    expect_reopen_refused(chr, "stdio", "has no terminal");
+    expect_reopen_refused(chr, "mon:stdio", "has no terminal");
+    expect_reopen_refused(chr, "chardev:c", "has no terminal");
+    expect_reopen_refused(chr, "nonsense", "nonsense");
+    expect_reopen_refused(chr, "file:/nonexistent/x", "/nonexistent/x");
+    expect_reopen_refused(chr, "unix:/tmp/x,server=on,wait=on", "cannot wait");
+    reopen(chr, "none");
+    cr_assert(chardev_is_mux(chr));
+    chardev_close(chr);
+}

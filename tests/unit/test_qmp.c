@@ -504,10 +504,11 @@ Test(qmp, random_bytes_do_no_harm)
 {
     struct client c;
     GRand *rand = g_rand_new_with_seed(1);
-    char dir[] = "/tmp/qmp-fuzz-XXXXXX";
+    g_autofree char *dir = g_dir_make_tmp("ferry-qmp-XXXXXX", NULL);
+    g_autofree char *clean = g_strdup_printf("rm -r '%s'", dir);
 
     g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_WARNING);
-    cr_assert(mkdtemp(dir) && chdir(dir) == 0); // for files with names that come out
+    cr_assert_eq(chdir(dir), 0); // for files with names that come out
     open_client(&c, "-S -chardev ringbuf,id=ring");
     for (unsigned round = 0; round < 3000; round++) {
         GString *s = g_string_new(seeds[round % ARRAY_LEN(seeds)]);
@@ -524,4 +525,5 @@ Test(qmp, random_bytes_do_no_harm)
     still_answers(&c);
     close_client(&c);
     g_rand_free(rand);
+    cr_assert(chdir("/") == 0 && system(clean) == 0);
 }
