@@ -27,7 +27,7 @@ bool chardev_open_short(const char *spec, const char *label, struct poller *p,
                         struct chardev_short *out, GError **error);
 
 // In a process that is a copy made by fork: gives up what it shares with the original, and opens what a short form
-// names instead, which is none of "chardev:" and "mon:", is not stdio, and waits for nobody. NULL: nothing, unless it
+// names instead, which is none of "chardev:" and "mon:", is not stdio, and waits for nobody. NULL: nobody, unless it
 // was in memory only and can stay. Front ends stay; a monitor hears of a new peer.
 bool chardev_reopen(struct chardev *chr, const char *spec, GError **error);
 

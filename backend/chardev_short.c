@@ -132,5 +132,9 @@ bool chardev_reopen(struct chardev *chr, const char *spec, GError **error)
         options_free(o);
         return true;
     }
-    return chardev_reopen_as(chr, o, error);
+    if (!chardev_reopen_as(chr, o, error))
+        return false;
+    if (!spec)
+        chardev_set_open(chr, false); // nobody is there
+    return true;
 }

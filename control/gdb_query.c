@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "control/gdbstub_impl.h"
+#include "control/monitor.h"
 
 // --- Features ---
 
@@ -158,6 +159,42 @@ static void set_physical(struct gdbstub *g, const char *args)
     gdb_ok(g);
 }
 
+// Console output, in packets of its own.
+static void send_output(struct gdbstub *g, const GString *text)
+{
+    size_t most = GDB_PACKET_MAX / 2 - 1;
+
+    for (size_t at = 0; at < text->len; at += most) {
+        g_autoptr(GString) packet = g_string_new("O");
+        gdb_hex_append(packet, text->str + at, MIN(most, text->len - at));
+        gdb_send(g, packet->str, packet->len);
+    }
+}
+
+// gdb's command `monitor`: a line of our monitor, which means the CPU of gdb's thread.
+static void run_monitor(struct gdbstub *g, const char *args)
+{
+    size_t len = (size_t)(gdb_args_end(g) - args) / 2;
+    g_autofree char *line = g_malloc0(len + 1);
+    g_autoptr(GString) out = g_string_new(NULL);
+    struct panel *panel = g->vm->panel;
+    unsigned cpu = panel ? panel->cpu : 0, generation = panel ? panel->generation : 0;
+
+    if (!gdb_hex_bytes(&args, line, len)) {
+        gdb_error(g, GDB_EINVAL);
+        return;
+    }
+    if (panel)
+        panel->cpu = g->cpu;
+    monitor_execute(g->vm, line, out);
+    if (panel)
+        panel->cpu = cpu;
+    if (panel && panel->generation != generation)
+        return; // a clone: the original answers
+    send_output(g, out);
+    gdb_ok(g);
+}
+
 void gdb_query(struct gdbstub *g, const char *args)
 {
     static const struct gdb_command table[] = {
@@ -169,6 +206,7 @@ void gdb_query(struct gdbstub *g, const char *args)
         {"sThreadInfo", "", more_threads},
         {"ThreadExtraInfo", ",", thread_info},
         {"Attached", ":", attached},
+        {"Rcmd", ",", run_monitor},
         {"qemu.sstepbits", "", get_sstep_bits},
         {"qemu.sstep", "", get_sstep},
         {"qemu.PhyMemMode", "", get_physical},

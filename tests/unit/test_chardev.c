@@ -1082,6 +1082,8 @@ Test(chardev, becomes_another_kind)
     run_until(&s, 5);
     cr_assert_str_eq(s.got->str, "hello");
     reopen(chr, NULL);
+    poller_wait(p, 0);
+    cr_assert(s.closed == 3 && !chardev_is_open(chr));
     cr_assert_str_eq(chardev_describe(chr), "null");
     cr_assert(g_file_test(path, G_FILE_TEST_EXISTS), "the name is the original's");
     cr_assert(g_file_get_contents(out, &text, NULL, NULL));

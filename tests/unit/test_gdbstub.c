@@ -785,3 +785,33 @@ Test(gdbstub, listens_on_this_machine_alone)
         cr_expect_str_eq(spec, cases[i][1]);
     }
 }
+
+// What `monitor COMMAND` prints; the packets in front of OK are console output.
+static void expect_monitor(struct client *c, const char *command, const char *want)
+{
+    g_autoptr(GString) ask_for = g_string_new("qRcmd,"), text = g_string_new(NULL);
+    gdb_hex_append(ask_for, command, strlen(command));
+    g_autofree char *packet = ask(c, ask_for->str);
+    while (packet && packet[0] == 'O' && packet[1] != 'K') {
+        const char *digits = packet + 1;
+        g_autofree char *piece = g_malloc0(strlen(packet));
+        cr_assert(gdb_hex_bytes(&digits, piece, strlen(digits) / 2));
+        g_string_append(text, piece);
+        g_free(packet);
+        packet = next_packet(c);
+    }
+    cr_expect_str_eq(packet ? packet : "(nothing)", "OK");
+    cr_expect(strstr(text->str, want), "%s prints %s", command, text->str);
+}
+
+Test(gdbstub, executes_lines_of_the_monitor)
+{
+    struct client c;
+    open_client(&c, "-smp 2");
+    expect_monitor(&c, "info status", "VM status: paused (prelaunch)\n");
+    expect_monitor(&c, "nonsense", "unknown command: 'nonsense'\n");
+    expect_monitor(&c, "x/3000xw 0x80000000", "80002ed0: 0x"); // more than a packet
+    expect_reply(&c, "qRcmd,6", "OK");
+    expect_reply(&c, "qRcmd,6g", "E16");
+    close_client(&c);
+}
