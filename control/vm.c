@@ -231,6 +231,7 @@ static void obey(struct vm *vm, enum machine_stop stop)
     case STOP_IDLE:
     case STOP_REQUESTED:
     case STOP_DEBUG:
+    case STOP_PRESENT:
         break;
     }
 }

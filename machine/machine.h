@@ -73,6 +73,7 @@ enum machine_stop {
                     // or a later limit, can go on
     STOP_REQUESTED, // machine_request_stop
     STOP_DEBUG,     // a debugger's: m->debug_hit says what. Breakpoints and watchpoints are exec's
+    STOP_PRESENT,   // by timeline_run alone: the end of the past was reached
     STOP_ERROR,     // m->error says what
 };
 
