@@ -202,8 +202,8 @@ bool netdev_attach(struct netdev *net, const struct netdev_front *front, GError 
     net->front = *front;
     net->name = g_strdup(front->name);
     net->door_id = door_register(front->door, DOOR_PACKET, net->name, through_door, net);
-    clock_register(front->clock, &net->rx_due, deliver_timer, net);
-    clock_register(front->clock, &net->tick, run_tick, net);
+    clock_register_outside(front->clock, &net->rx_due, deliver_timer, net);
+    clock_register_outside(front->clock, &net->tick, run_tick, net);
     net->attached = true;
     if (net->cls->start(net, error))
         return true;

@@ -120,7 +120,7 @@ static void *on_timer_new(SlirpTimerCb cb, void *cb_opaque, void *opaque)
     struct slirp_timer *st = g_new0(struct slirp_timer, 1);
     st->cb = cb;
     st->opaque = cb_opaque;
-    clock_register(net->front.clock, &st->t, timer_fired, st);
+    clock_register_outside(net->front.clock, &st->t, timer_fired, st);
     return st;
 }
 

@@ -12,7 +12,8 @@ struct clock_entry {
     struct timer *timer;
     timer_handler *handler;
     void *opaque;
-    bool fired; // in the current clock_run_due
+    bool outside;
+    bool fired; // in the current run
 };
 
 struct clock *clock_new(void)
@@ -35,11 +36,22 @@ static struct clock_entry *entry_at(const struct clock *clk, unsigned i)
     return &g_array_index(clk->timers, struct clock_entry, i);
 }
 
+static void add(struct clock *clk, struct timer *t, const struct clock_entry *e)
+{
+    t->deadline = CLOCK_NEVER;
+    g_array_append_vals(clk->timers, e, 1);
+}
+
 void clock_register(struct clock *clk, struct timer *t, timer_handler *handler, void *opaque)
 {
-    struct clock_entry e = {.timer = t, .handler = handler, .opaque = opaque};
-    t->deadline = CLOCK_NEVER;
-    g_array_append_val(clk->timers, e);
+    add(clk, t, &(struct clock_entry){.timer = t, .handler = handler, .opaque = opaque});
+}
+
+void clock_register_outside(struct clock *clk, struct timer *t, timer_handler *handler,
+                            void *opaque)
+{
+    add(clk, t,
+        &(struct clock_entry){.timer = t, .handler = handler, .opaque = opaque, .outside = true});
 }
 
 void clock_unregister(struct clock *clk, struct timer *t)
@@ -61,24 +73,35 @@ void clock_at(struct clock *clk, struct timer *t, uint64_t deadline_ns)
         clk->rearmed(clk->rearmed_opaque);
 }
 
-uint64_t clock_next(const struct clock *clk)
+static uint64_t earliest(const struct clock *clk, bool outside_too)
 {
     uint64_t next = CLOCK_NEVER;
     for (unsigned i = 0; i < clk->timers->len; i++) {
-        uint64_t deadline = entry_at(clk, i)->timer->deadline;
-        if (deadline < next)
-            next = deadline;
+        const struct clock_entry *e = entry_at(clk, i);
+        if (e->timer->deadline < next && (!e->outside || outside_too))
+            next = e->timer->deadline;
     }
     return next;
 }
 
+uint64_t clock_next(const struct clock *clk)
+{
+    return earliest(clk, !clk->outside_stops);
+}
+
+uint64_t clock_next_inside(const struct clock *clk)
+{
+    return earliest(clk, false);
+}
+
 // The first timer that is due and has not fired yet, or NULL.
-static struct clock_entry *find_due(struct clock *clk)
+static struct clock_entry *find_due(struct clock *clk, bool outside)
 {
     struct clock_entry *due = NULL;
     for (unsigned i = 0; i < clk->timers->len; i++) {
         struct clock_entry *e = entry_at(clk, i);
-        if (!e->fired && e->timer->deadline <= clk->base_ns && e->timer->deadline != CLOCK_NEVER &&
+        if (e->outside == outside && !e->fired && e->timer->deadline <= clk->base_ns &&
+            e->timer->deadline != CLOCK_NEVER &&
             (!due || e->timer->deadline < due->timer->deadline))
             due = e;
     }
@@ -88,16 +111,35 @@ static struct clock_entry *find_due(struct clock *clk)
 // Each timer fires at most once in a call, so that a guest which programs a period of zero can't
 // hold us here; what its handler arms in the past is due again at the next call. A handler may
 // register and unregister timers, hence the new look after each.
-void clock_run_due(struct clock *clk)
+static unsigned run_due(struct clock *clk, bool outside)
 {
     struct clock_entry *e;
+    unsigned count = 0;
     for (unsigned i = 0; i < clk->timers->len; i++)
         entry_at(clk, i)->fired = false;
-    while ((e = find_due(clk))) {
+    for (; (e = find_due(clk, outside)); count++) {
         e->fired = true;
         e->timer->deadline = CLOCK_NEVER;
         e->handler(e->opaque);
     }
+    return count;
+}
+
+unsigned clock_run_inside(struct clock *clk)
+{
+    return run_due(clk, false);
+}
+
+void clock_run_outside(struct clock *clk)
+{
+    if (!clk->outside_stops)
+        run_due(clk, true);
+}
+
+void clock_run_due(struct clock *clk)
+{
+    clock_run_inside(clk);
+    clock_run_outside(clk);
 }
 
 // (a * b + round) / c for quotients that fit; the wide product only where it is needed.
