@@ -17,9 +17,15 @@ static void env_reset(void *opaque)
     machine_request_reset(opaque);
 }
 
-static icount_t door_icount(void *opaque)
+static void door_position(void *opaque, struct door_position *at)
 {
-    return machine_icount(opaque);
+    const struct machine *m = opaque;
+    *at = (struct door_position){machine_icount(m), m->sched->moves, clock_now(m->clock)};
+}
+
+static void door_stop(void *opaque)
+{
+    exec_request_stop(((struct machine *)opaque)->exec);
 }
 
 // The reset button's one input has no data.
@@ -38,7 +44,8 @@ static bool make_core(struct machine *m, GError **error)
     m->mem = mem_new();
     m->clock = clock_new();
     m->door = door_new(cfg->seed);
-    door_set_icount(m->door, door_icount, m);
+    m->sched = sched_new(m);
+    door_set_machine(m->door, &(struct door_machine){door_position, door_stop, m});
     if (cfg->has_epoch)
         door_set_epoch(m->door, cfg->epoch_ns);
     m->button_id = door_register(m->door, DOOR_CONTROL, "reset-button", button_pressed, m);
@@ -53,7 +60,6 @@ static bool make_core(struct machine *m, GError **error)
                                  .shutdown = env_shutdown,
                                  .reset = env_reset,
                                  .opaque = m};
-    m->sched = sched_new(m);
     m->exec = exec_new(m->mem, host, cfg->code_cache_size, error);
     return m->exec;
 }

@@ -25,12 +25,6 @@ static void on_line(void *opaque, unsigned n, bool level)
     r->level[n] = level;
 }
 
-static icount_t no_icount(void *opaque)
-{
-    (void)opaque;
-    return 0;
-}
-
 struct hw_rig *hw_rig_new(const char *name, unsigned nr_irqs)
 {
     const struct device_class *cls = device_class_find(name);
@@ -47,7 +41,6 @@ struct hw_rig *hw_rig_new(const char *name, unsigned nr_irqs)
         .reset = on_reset,
         .opaque = r,
     };
-    door_set_icount(r->env.door, no_icount, NULL);
     door_set_epoch(r->env.door, RIG_EPOCH);
     cr_assert_not_null(mem_add_ram(r->env.mem, "ram", RIG_RAM, 1 << 20, NULL));
     r->dev = device_new(cls, &r->env, NULL, RIG_BASE, nr_irqs);

@@ -223,6 +223,33 @@ Test(clock, unregistered_timers_do_not_fire)
     bench_free(&x);
 }
 
+// Back ends' timers fire apart from the machine's own, or not at all.
+Test(clock, timers_of_the_outside)
+{
+    struct bench x;
+    struct ticker out;
+    bench_init(&x);
+    out = (struct ticker){.clk = x.clk, .trace = x.trace, .letter = 'o'};
+    clock_register_outside(x.clk, &out.timer, tick, &out);
+    clock_at(x.clk, &out.timer, 5);
+    clock_at(x.clk, &x.a.timer, 10);
+    cr_assert(eq(u64, clock_next(x.clk), 5));
+    cr_assert(eq(u64, clock_next_inside(x.clk), 10));
+    run_at(&x, 20, "ao");
+    clock_at(x.clk, &out.timer, 5);
+    clock_at(x.clk, &x.a.timer, 10);
+    g_string_truncate(x.trace, 0);
+    cr_assert(eq(u32, clock_run_inside(x.clk), 1));
+    cr_assert_str_eq(x.trace->str, "a");
+    x.clk->outside_stops = true;
+    cr_assert(eq(u64, clock_next(x.clk), CLOCK_NEVER));
+    run_at(&x, 30, "");
+    x.clk->outside_stops = false;
+    run_at(&x, 30, "o");
+    clock_unregister(x.clk, &out.timer);
+    bench_free(&x);
+}
+
 static void count_call(void *opaque)
 {
     ++*(unsigned *)opaque;
@@ -608,14 +635,14 @@ static void receive(void *opaque, const uint8_t *data, size_t len)
         door_deliver(s->door, s->other, (const uint8_t *)"y", 1);
 }
 
-static icount_t read_count(void *opaque)
+static void read_position(void *opaque, struct door_position *at)
 {
-    return *(icount_t *)opaque;
+    *at = *(struct door_position *)opaque;
 }
 
 struct scene {
     struct door *door;
-    icount_t count;
+    struct door_position at;
     unsigned id;
     struct sink sink;
 };
@@ -623,9 +650,9 @@ struct scene {
 static void scene_init(struct scene *s)
 {
     s->door = door_new(1);
-    s->count = 1000;
+    s->at = (struct door_position){.icount = 1000};
     s->sink = (struct sink){.got = g_string_new(NULL), .door = s->door};
-    door_set_icount(s->door, read_count, &s->count);
+    door_set_machine(s->door, &(struct door_machine){.position = read_position, .opaque = &s->at});
     door_register(s->door, DOOR_PACKET, "net0", receive, &s->sink);
     s->id = door_register(s->door, DOOR_CHAR, "serial0", receive, &s->sink);
     cr_assert(eq(u32, s->id, 1)); // stable: in order of registration
@@ -666,7 +693,7 @@ Test(door, within_a_slice_inputs_wait)
     scene_init(&s);
     door_set_running(s.door, true);
     type(&s, "a");
-    s.count += 5;
+    s.at.icount += 5;
     type(&s, "b");
     expect_got(&s, "");
     cr_assert(eq(u64, door_next(s.door), 1000));
@@ -685,14 +712,14 @@ Test(door, scheduled_inputs_come_at_their_count_in_order)
     door_deliver_at(s.door, s.id, 2000, (const uint8_t *)"d", 1);
     door_deliver_at(s.door, s.id, 1500, (const uint8_t *)"b", 1);
     cr_assert(eq(u64, door_next(s.door), 1500));
-    s.count = 1499;
+    s.at.icount = 1499;
     door_run_due(s.door);
     expect_got(&s, "");
-    s.count = 1500;
+    s.at.icount = 1500;
     door_run_due(s.door);
     expect_got(&s, "ab");
     cr_assert(eq(u64, door_next(s.door), 2000));
-    s.count = 2000;
+    s.at.icount = 2000;
     door_run_due(s.door);
     expect_got(&s, "abcd");
     scene_free(&s);
