@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Raw disk images: a file or a block device of the host, with an optional temporary overlay.
 //
-// The overlay is an unlinked sparse file with the image's own layout; a bitmap says which clusters it holds.
-// An image whose size is no multiple of a sector reads as if zeros followed.
-#define _GNU_SOURCE // fallocate, open file description locks, O_TMPFILE
-#include "backend/block.h"
+// An image whose size is no multiple of a sector reads as if zeros followed. Here are opening and closing, and what
+// is common to all requests; block_impl.h says where the rest is.
+#define _GNU_SOURCE // open file description locks, O_TMPFILE
+#include "backend/block_impl.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,22 +18,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 
-#define SECTOR       512
-#define CLUSTER_BITS 16
-#define CLUSTER      (UINT64_C(1) << CLUSTER_BITS)
-#define COPY_MAX     65536
-
-struct block {
-    char *id, *file;
-    char *user; // the device that has it, or NULL
-    int fd;
-    bool readonly, snapshot, no_flush;
-    bool is_device;      // a block device of the host
-    uint64_t size;       // a multiple of SECTOR
-    int overlay_fd;      // -1: none
-    uint8_t *in_overlay; // a bit per cluster
-    struct block_stats stats;
-};
+#define SECTOR 512
 
 static bool refuse(GError **error, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -142,7 +127,7 @@ static bool lock(const struct block *blk, GError **error)
     return true;
 }
 
-static int open_temporary(const char *dir)
+static int open_unnamed(const char *dir)
 {
     int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd >= 0)
@@ -155,19 +140,17 @@ static int open_temporary(const char *dir)
     return fd;
 }
 
-static bool make_overlay(struct block *blk, GError **error)
+int block_open_temporary(const char *why, GError **error)
 {
     const char *wanted = g_getenv("TMPDIR");
     const char *dir = wanted && *wanted ? wanted : "/var/tmp";
-    blk->overlay_fd = open_temporary(dir);
-    if (blk->overlay_fd < 0 && !wanted)
-        blk->overlay_fd = open_temporary(dir = "/tmp");
-    if (blk->overlay_fd < 0 || ftruncate(blk->overlay_fd, (off_t)blk->size) < 0)
-        return refuse(error, FERRY_ERROR_FILE,
-                      "snapshot=on: cannot make a temporary file in %s: %s", dir,
-                      g_strerror(errno));
-    blk->in_overlay = g_malloc0(blk->size / CLUSTER / 8 + 1);
-    return true;
+    int fd = open_unnamed(dir);
+    if (fd < 0 && !wanted)
+        fd = open_unnamed(dir = "/tmp");
+    if (fd < 0)
+        refuse(error, FERRY_ERROR_FILE, "%s: cannot make a temporary file in %s: %s", why, dir,
+               g_strerror(errno));
+    return fd;
 }
 
 static bool open_image(struct block *blk, const struct block_options *opts, GError **error)
@@ -181,7 +164,7 @@ static bool open_image(struct block *blk, const struct block_options *opts, GErr
     if (blk->fd < 0)
         return refuse(error, FERRY_ERROR_FILE, "cannot open %s: %s", blk->file, g_strerror(errno));
     return find_size(blk, error) && check_format(blk, opts->format, error) &&
-           (opts->no_lock || lock(blk, error)) && (!blk->snapshot || make_overlay(blk, error));
+           (opts->no_lock || lock(blk, error)) && (!blk->snapshot || store_add_overlay(blk, error));
 }
 
 struct block *block_open(const struct block_options *opts, GError **error)
@@ -204,23 +187,33 @@ void block_close(struct block *blk)
 {
     if (!blk)
         return;
+    history_free(blk);
     if (blk->fd >= 0)
         close(blk->fd);
     if (blk->overlay_fd >= 0)
         close(blk->overlay_fd);
     g_free(blk->in_overlay);
+    g_free(blk->seen);
     g_free(blk->id);
     g_free(blk->file);
     g_free(blk->user);
     g_free(blk);
 }
 
-bool block_claim(struct block *blk, const char *user, GError **error)
+bool block_claim(struct block *blk, const char *user, struct door *door, GError **error)
 {
     if (blk->user)
         return refuse(error, FERRY_ERROR_OPTION, "%s: drive %s (%s) belongs to %s already", user,
                       blk->id, blk->file, blk->user);
+    if (door && door_logs_disks(door) && door_is_replaying(door) && !blk->readonly &&
+        !blk->snapshot)
+        return refuse(error, FERRY_ERROR_OPTION,
+                      "%s: in a replay, drive %s must leave its image alone (snapshot=on)", user,
+                      blk->id);
     blk->user = g_strdup(user);
+    blk->door = door;
+    if (door)
+        blk->door_id = door_register(door, DOOR_DISK, user, NULL, NULL);
     return true;
 }
 
@@ -228,6 +221,7 @@ void block_release(struct block *blk)
 {
     g_free(blk->user);
     blk->user = NULL;
+    blk->door = NULL;
 }
 
 const char *block_user(const struct block *blk)
@@ -265,120 +259,6 @@ bool block_readonly(const struct block *blk)
     return blk->readonly;
 }
 
-// --- Bytes of one file ---
-
-// What lies behind the end of the file reads as zeros.
-static int read_all(int fd, uint64_t offset, uint8_t *buf, size_t len)
-{
-    while (len) {
-        ssize_t n = pread(fd, buf, len, (off_t)offset);
-        if (n < 0 && errno != EINTR)
-            return errno;
-        if (n == 0) {
-            memset(buf, 0, len);
-            return 0;
-        }
-        buf += MAX(n, 0);
-        offset += (uint64_t)MAX(n, 0);
-        len -= (size_t)MAX(n, 0);
-    }
-    return 0;
-}
-
-static int write_all(int fd, uint64_t offset, const uint8_t *buf, size_t len)
-{
-    while (len) {
-        ssize_t n = pwrite(fd, buf, len, (off_t)offset);
-        if (n < 0 && errno != EINTR)
-            return errno;
-        if (n == 0)
-            return EIO;
-        buf += MAX(n, 0);
-        offset += (uint64_t)MAX(n, 0);
-        len -= (size_t)MAX(n, 0);
-    }
-    return 0;
-}
-
-static int write_zeros(int fd, uint64_t offset, uint64_t len)
-{
-    static const uint8_t zeros[COPY_MAX];
-    int err = 0;
-    while (len && !err) {
-        size_t n = MIN(len, sizeof(zeros));
-        err = write_all(fd, offset, zeros, n);
-        offset += n;
-        len -= n;
-    }
-    return err;
-}
-
-// --- The overlay ---
-
-static bool overlay_has(const struct block *blk, uint64_t cluster)
-{
-    return blk->in_overlay[cluster / 8] >> (cluster % 8) & 1;
-}
-
-// How many bytes from offset on lie in the same file, and which file that is.
-static size_t extent(const struct block *blk, uint64_t offset, size_t len, int *fd)
-{
-    uint64_t cluster = offset >> CLUSTER_BITS;
-    if (!blk->snapshot) {
-        *fd = blk->fd;
-        return len;
-    }
-    bool over = overlay_has(blk, cluster);
-    uint64_t end = (cluster + 1) << CLUSTER_BITS;
-    while (end < offset + len && overlay_has(blk, end >> CLUSTER_BITS) == over)
-        end += CLUSTER;
-    *fd = over ? blk->overlay_fd : blk->fd;
-    return MIN(len, end - offset);
-}
-
-// Brings a cluster over that is about to be written in part.
-static int copy_up(struct block *blk, uint64_t cluster)
-{
-    uint8_t *buf;
-    uint64_t start = cluster << CLUSTER_BITS;
-    size_t len = MIN(CLUSTER, blk->size - start);
-    if (overlay_has(blk, cluster))
-        return 0;
-    buf = g_malloc(len);
-    int err = read_all(blk->fd, start, buf, len);
-    if (!err)
-        err = write_all(blk->overlay_fd, start, buf, len);
-    g_free(buf);
-    return err;
-}
-
-// The overlay can take a write to the range: its ends are there. Nothing to do without an overlay.
-static int prepare_write(struct block *blk, uint64_t offset, uint64_t len)
-{
-    uint64_t end = offset + len;
-    int err = 0;
-    if (!blk->snapshot)
-        return 0;
-    if (offset % CLUSTER)
-        err = copy_up(blk, offset >> CLUSTER_BITS);
-    if (!err && end % CLUSTER && end != blk->size)
-        err = copy_up(blk, end >> CLUSTER_BITS);
-    return err;
-}
-
-static void mark_written(struct block *blk, uint64_t offset, uint64_t len)
-{
-    if (!blk->snapshot || len == 0)
-        return;
-    for (uint64_t c = offset >> CLUSTER_BITS; c <= (offset + len - 1) >> CLUSTER_BITS; c++)
-        blk->in_overlay[c / 8] |= (uint8_t)(1 << (c % 8));
-}
-
-static int writable_fd(const struct block *blk)
-{
-    return blk->snapshot ? blk->overlay_fd : blk->fd;
-}
-
 // --- Requests ---
 
 static int check(const struct block *blk, uint64_t offset, uint64_t len, bool writes)
@@ -397,89 +277,82 @@ static int count(struct block *blk, int err, uint64_t *requests)
     return err;
 }
 
+// What the host could read of it before it failed must not make a difference.
+static int read_range(struct block *blk, uint64_t offset, void *buf, size_t len)
+{
+    int err = log_request(blk, offset, len, false);
+    if (!err)
+        err = history_is_viewing(blk) ? history_read(blk, offset, buf, len)
+                                      : store_read(blk, offset, buf, len);
+    if (err && len)
+        memset(buf, 0, len);
+    return log_result(blk, offset, len, false, err);
+}
+
 int block_read(struct block *blk, uint64_t offset, void *buf, size_t len)
 {
-    uint8_t *p = buf;
     int err = check(blk, offset, len, false);
-    size_t total = len;
-    while (len && !err) {
-        int fd;
-        size_t n = extent(blk, offset, len, &fd);
-        err = read_all(fd, offset, p, n);
-        p += n;
-        offset += n;
-        len -= n;
-    }
-    blk->stats.read_bytes += err ? 0 : total;
+    if (!err)
+        err = read_range(blk, offset, buf, len);
+    blk->stats.read_bytes += err ? 0 : len;
     return count(blk, err, &blk->stats.reads);
+}
+
+// buf NULL: zeros.
+static int change(struct block *blk, uint64_t offset, const void *buf, uint64_t len, bool unmap)
+{
+    if (history_is_viewing(blk))
+        return buf ? history_write(blk, offset, buf, len) : history_zero(blk, offset, len);
+    int err = history_before(blk, offset, len);
+    if (err)
+        return err;
+    blk->has_hash &= blk->in_overlay != NULL;
+    return buf ? store_write(blk, offset, buf, len) : store_zero(blk, offset, len, unmap);
+}
+
+static int write_range(struct block *blk, uint64_t offset, const void *buf, uint64_t len,
+                       bool unmap)
+{
+    int err = log_request(blk, offset, len, true);
+    if (!err)
+        err = change(blk, offset, buf, len, unmap);
+    return log_result(blk, offset, len, true, err);
 }
 
 int block_write(struct block *blk, uint64_t offset, const void *buf, size_t len)
 {
     int err = check(blk, offset, len, true);
-    if (!err)
-        err = prepare_write(blk, offset, len);
-    if (!err)
-        err = write_all(writable_fd(blk), offset, buf, len);
-    if (!err) {
-        mark_written(blk, offset, len);
-        blk->stats.written_bytes += len;
-    }
+    if (!err && len)
+        err = write_range(blk, offset, buf, len, false);
+    blk->stats.written_bytes += err ? 0 : len;
     return count(blk, err, &blk->stats.writes);
 }
 
 int block_flush(struct block *blk)
 {
-    int err = 0;
-    if (!blk->readonly && !blk->snapshot && !blk->no_flush && fdatasync(blk->fd) < 0)
+    int err = log_request(blk, 0, 0, true);
+    bool nothing = blk->readonly || blk->in_overlay || blk->no_flush || history_is_viewing(blk);
+    if (!err && !nothing && fdatasync(blk->fd) < 0)
         err = errno;
-    return count(blk, err, &blk->stats.flushes);
+    return count(blk, log_result(blk, 0, 0, true, err), &blk->stats.flushes);
 }
 
-// Gives the range's space back, after which it reads as zeros. FALSE: the host can't.
-static bool punch(struct block *blk, uint64_t offset, uint64_t len)
-{
-    return !(blk->is_device && !blk->snapshot) &&
-           fallocate(writable_fd(blk), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                     (off_t)len) == 0;
-}
-
-static bool zero_range(struct block *blk, uint64_t offset, uint64_t len)
-{
-    uint64_t range[2] = {offset, len};
-    if (blk->is_device && !blk->snapshot)
-        return ioctl(blk->fd, BLKZEROOUT, range) == 0;
-    return fallocate(writable_fd(blk), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
-                     (off_t)len) == 0;
-}
-
+// Reads as zeros afterwards on each host, for a run must not depend on what a file system can do.
 int block_discard(struct block *blk, uint64_t offset, uint64_t len)
 {
-    uint64_t range[2] = {offset, len};
     int err = check(blk, offset, len, true);
     blk->stats.errors += err != 0;
-    if (err || len == 0)
-        return err;
-    if (!blk->snapshot && blk->is_device)
-        ioctl(blk->fd, BLKDISCARD, range); // a hint: that the host can't is no error
-    else if (!blk->snapshot)
-        punch(blk, offset, len);
-    else if (prepare_write(blk, offset, len) == 0 && punch(blk, offset, len))
-        mark_written(blk, offset, len);
-    return 0;
+    if (!err && len)
+        write_range(blk, offset, NULL, len, true); // a hint: that the host can't is no error
+    return err;
 }
 
 int block_write_zeroes(struct block *blk, uint64_t offset, uint64_t len, bool unmap)
 {
     int err = check(blk, offset, len, true);
-    if (!err)
-        err = prepare_write(blk, offset, len);
-    if (!err && len && !(unmap && punch(blk, offset, len)) && !zero_range(blk, offset, len))
-        err = write_zeros(writable_fd(blk), offset, len);
-    if (!err) {
-        mark_written(blk, offset, len);
-        blk->stats.written_bytes += len;
-    }
+    if (!err && len)
+        err = write_range(blk, offset, NULL, len, unmap);
+    blk->stats.written_bytes += err ? 0 : len;
     return count(blk, err, &blk->stats.writes);
 }
 
@@ -501,24 +374,26 @@ static int copy_overlay(const struct block *blk, int from)
     int err = 0;
     if (ioctl(blk->overlay_fd, FICLONE, from) == 0)
         return 0;
-    for (uint64_t c = 0; !err && c << CLUSTER_BITS < blk->size; c++) {
-        size_t len = MIN(CLUSTER, blk->size - (c << CLUSTER_BITS));
-        if (!overlay_has(blk, c))
+    for (uint64_t c = 0; !err && c < block_clusters(blk); c++) {
+        size_t len = block_cluster_size(blk, c);
+        if (!bitmap_has(blk->in_overlay, c))
             continue;
-        err = read_all(from, c << CLUSTER_BITS, buf, len);
+        err = file_read(from, c << CLUSTER_BITS, buf, len);
         if (!err)
-            err = write_all(blk->overlay_fd, c << CLUSTER_BITS, buf, len);
+            err = file_write(blk->overlay_fd, c << CLUSTER_BITS, buf, len);
     }
     return err;
 }
 
+// What was kept of the past is the original's: the copy has none.
 bool block_forked(struct block *blk, GError **error)
 {
     int from = blk->overlay_fd;
     uint8_t *map = blk->in_overlay;
+    history_free(blk);
     if (!blk->snapshot)
         return true;
-    bool ok = make_overlay(blk, error); // with a map of its own
+    bool ok = store_add_overlay(blk, error); // with a map of its own
     g_free(blk->in_overlay);
     blk->in_overlay = map;
     int err = ok ? copy_overlay(blk, from) : 0;

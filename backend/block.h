@@ -7,6 +7,7 @@
 
 #include <glib.h>
 
+#include "base/replay.h"
 #include "base/types.h"
 
 struct block;
@@ -35,8 +36,8 @@ void block_close(struct block *blk); // NULL does nothing
 // overlay. The error says what to do. Then, in the copy: gives it an overlay of its own, with the same contents.
 bool block_check_fork(const struct block *blk, GError **error);
 bool block_forked(struct block *blk, GError **error);
-// A drive has one device at most: `user` is its id. Errors name both.
-bool block_claim(struct block *blk, const char *user, GError **error);
+// A drive has one device at most: `user` is its id, `door` its machine's. Errors name both.
+bool block_claim(struct block *blk, const char *user, struct door *door, GError **error);
 void block_release(struct block *blk);
 const char *block_user(const struct block *blk); // NULL: none
 const char *block_id(const struct block *blk);   // "" if it has none
@@ -53,9 +54,49 @@ int block_read(struct block *blk, uint64_t offset, void *buf, size_t len);
 int block_write(struct block *blk, uint64_t offset, const void *buf, size_t len);
 // Durable when it returns 0.
 int block_flush(struct block *blk);
-// A hint: what the range reads as afterwards is not defined.
+// A hint: the range reads as zeros afterwards, or, where the host can't do that, as before.
 int block_discard(struct block *blk, uint64_t offset, uint64_t len);
 // The range reads as zeros afterwards; with unmap, its space may be given back.
 int block_write_zeroes(struct block *blk, uint64_t offset, uint64_t len, bool unmap);
+
+// --- The past ---
+//
+// A mark stands for the contents at a moment; what is overwritten from then on is kept in a temporary file. Marks can
+// be looked at, while the present stays untouched, and become the present.
+
+struct block_mark;
+
+// Marks what the drive shows now. NULL: there is no room for a temporary file.
+struct block_mark *block_mark(struct block *blk, GError **error);
+// Not the one that is looked at. NULL does nothing.
+void block_unmark(struct block *blk, struct block_mark *mark);
+// From now on requests see the contents as of the mark, and what they write is seen by them only, until the next
+// call. NULL: the present.
+void block_view(struct block *blk, struct block_mark *mark);
+// What is looked at, with what was written to it, becomes the present: the image is changed if it is written in
+// place. All marks stay what they are. 0, or a positive errno, after which the contents are a mixture.
+int block_adopt(struct block *blk);
+// What the temporary file holds, in bytes.
+uint64_t block_history_bytes(const struct block *blk);
+
+// --- For snapshots of machines ---
+
+// Requests change the image itself.
+bool block_is_in_place(const struct block *blk);
+// What is to be the same for a drive to be the same drive: of the image, without overlay.
+struct block_identity {
+    uint64_t size;
+    uint64_t mtime_ns; // 0: unknown
+    uint64_t hash;     // of the contents; 0: not asked for, or too much to read
+};
+// 0, or a positive errno. With hash: reads the image, unless it is known.
+int block_identify(struct block *blk, bool with_hash, struct block_identity *identity);
+// The clusters of the overlay in order, from *cluster on: their contents (at most BLOCK_CLUSTER bytes; the length is
+// returned in *len). FALSE: there are no more. An error makes *err positive.
+#define BLOCK_CLUSTER (UINT64_C(1) << 16)
+bool block_overlay_next(struct block *blk, uint64_t *cluster, uint8_t *buf, size_t *len, int *err);
+// Replaces the overlay: what is not put into it afterwards is the image's again.
+int block_overlay_clear(struct block *blk);
+int block_overlay_put(struct block *blk, uint64_t cluster, const uint8_t *buf, size_t len);
 
 #endif

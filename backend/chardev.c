@@ -87,6 +87,11 @@ static void door_event(void *opaque, const uint8_t *data, size_t len)
         run_event(opaque, data[0]);
 }
 
+bool port_waits(const struct chardev_port *port)
+{
+    return port->front.door && door_is_replaying(port->front.door);
+}
+
 void port_receive(struct chardev_port *port, const uint8_t *data, size_t len)
 {
     poller_happened(port->chr->p);
@@ -141,8 +146,10 @@ bool chardev_attach(struct chardev *chr, const struct chardev_front *front, GErr
     port->front = *front;
     port->name = g_strdup(front->name ? front->name : chr->id);
     port->fifo = chr->mux ? g_malloc(CHARDEV_FIFO) : NULL;
-    if (front->door)
+    if (front->door) {
         register_port(port);
+        chr->door = front->door;
+    }
     chr->ports[chr->nr_ports++] = port;
     choose_focus(chr);
     return true;
@@ -153,6 +160,14 @@ static void free_port(struct chardev_port *port)
     g_free(port->name);
     g_free(port->fifo);
     g_free(port);
+}
+
+static void find_door(struct chardev *chr)
+{
+    chr->door = NULL;
+    for (unsigned i = 0; i < chr->nr_ports; i++)
+        if (chr->ports[i]->front.door)
+            chr->door = chr->ports[i]->front.door;
 }
 
 void chardev_detach(struct chardev *chr, void *opaque)
@@ -166,6 +181,7 @@ void chardev_detach(struct chardev *chr, void *opaque)
                 (chr->nr_ports - i) * sizeof(struct chardev_port *));
         if (chr->focus > i || chr->focus == chr->nr_ports)
             chr->focus = chr->focus ? chr->focus - 1 : 0;
+        find_door(chr);
         return;
     }
 }
@@ -181,7 +197,7 @@ static void tell_events(struct chardev *chr)
     for (unsigned i = 0; i < chr->nr_ports; i++) {
         struct chardev_port *port = chr->ports[i];
         bool is_open = chr->is_open && (!chr->mux || port->front.door || i == chr->focus);
-        if (is_open != port->told_open)
+        if (is_open != port->told_open && !port_waits(port))
             port_event(port, is_open ? PORT_OPENED : PORT_CLOSED);
     }
 }
@@ -194,6 +210,8 @@ static size_t input_room(const struct chardev *chr)
         return 0;
     if (chr->mux)
         return mux_room(chr);
+    if (port_waits(chr->ports[0]))
+        return 0;
     return chr->ports[0]->front.can_receive(chr->ports[0]->front.opaque);
 }
 
@@ -349,7 +367,7 @@ static void keep_output(struct chardev *chr, const uint8_t *data, size_t len)
 
 void chardev_write(struct chardev *chr, const uint8_t *data, size_t len)
 {
-    if (!chr)
+    if (!chr || (chr->door && door_is_silent(chr->door)))
         return;
     if (chr->log_fd >= 0)
         write_log(chr, data, len);

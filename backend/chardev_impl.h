@@ -54,7 +54,8 @@ struct chardev {
     struct poller *p;
     struct chardev_port *ports[CHARDEV_MAX_FRONTS]; // owned; the first nr_ports
     unsigned nr_ports;
-    bool is_open; // has a peer
+    struct door *door; // of the machine's front ends; NULL: there are none
+    bool is_open;      // has a peer
 
     int in_fd, out_fd; // -1: none. May be the same
     bool keep_fds;     // they are not ours to close, nor to change
@@ -95,7 +96,9 @@ void mux_input(struct chardev *chr, const uint8_t *data, size_t len);
 // Offers what the front ends have not had yet.
 void mux_pump(struct chardev *chr);
 
-// chardev.c: to one front end, through its door if it has one.
+// chardev.c: a replay gives the front end what it gets: what comes now has to wait.
+bool port_waits(const struct chardev_port *port);
+// To one front end, through its door if it has one.
 void port_receive(struct chardev_port *port, const uint8_t *data, size_t len);
 enum port_event { PORT_CLOSED, PORT_OPENED, PORT_BREAK };
 void port_event(struct chardev_port *port, enum port_event event);

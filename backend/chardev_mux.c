@@ -15,7 +15,7 @@ size_t mux_room(const struct chardev *chr)
 static void pump_port(struct chardev_port *port)
 {
     while (port->fifo_len) {
-        size_t room = port->front.can_receive(port->front.opaque);
+        size_t room = port_waits(port) ? 0 : port->front.can_receive(port->front.opaque);
         size_t len = MIN(MIN(room, port->fifo_len), CHARDEV_FIFO - port->fifo_head);
         uint8_t chunk[256];
         len = MIN(len, sizeof(chunk));

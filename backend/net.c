@@ -2,7 +2,8 @@
 // What all network back ends share: the queue of frames for the guest, and when they get there.
 //
 // A frame that answers the guest is due a fixed time later, so that it arrives at the same instruction in each
-// run. One that the host sent is due when it comes; the door knows when that was.
+// run. One that the host sent is due when it comes; the door knows when that was. A machine that is a replay from the
+// start has no host's side at all.
 #include <assert.h>
 #include <string.h>
 
@@ -115,8 +116,8 @@ void netdev_accept_input(struct netdev *net)
 
 void netdev_send(struct netdev *net, const uint8_t *frame, size_t len)
 {
-    if (!net || !net->attached)
-        return;
+    if (!net || !net->attached || door_is_replaying(net->front.door))
+        return; // replaying, the answers are in the log
     net->stats.tx_frames++;
     net->stats.tx_bytes += len;
     net->sending = true;
@@ -205,7 +206,8 @@ bool netdev_attach(struct netdev *net, const struct netdev_front *front, GError 
     clock_register_outside(front->clock, &net->rx_due, deliver_timer, net);
     clock_register_outside(front->clock, &net->tick, run_tick, net);
     net->attached = true;
-    if (net->cls->start(net, error))
+    net->started = !door_is_replaying(front->door);
+    if (!net->started || net->cls->start(net, error))
         return true;
     g_prefix_error(error, "netdev %s: ", net->id);
     netdev_detach(net);
@@ -216,11 +218,12 @@ void netdev_detach(struct netdev *net)
 {
     if (!net || !net->attached)
         return;
-    net->cls->stop(net);
+    if (net->started)
+        net->cls->stop(net);
     clock_unregister(net->front.clock, &net->rx_due);
     clock_unregister(net->front.clock, &net->tick);
     g_queue_clear_full(&net->rx, g_free);
-    net->attached = false;
+    net->attached = net->started = false;
     g_free(net->name);
     net->name = NULL;
 }
@@ -239,10 +242,10 @@ bool netdev_forked(struct netdev *net, GError **error)
 
 static bool change_hostfwd(struct netdev *net, const char *rule, bool add, GError **error)
 {
-    if (net->cls->hostfwd && net->attached)
+    if (net->cls->hostfwd && net->started)
         return net->cls->hostfwd(net, rule, add, error);
     g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "netdev %s forwards no ports: %s", net->id,
-                net->attached ? "its kind has none" : "no device uses it");
+                net->started ? "its kind has none" : "no device uses it");
     return false;
 }
 
@@ -258,5 +261,5 @@ bool netdev_hostfwd_remove(struct netdev *net, const char *rule, GError **error)
 
 char *netdev_info(struct netdev *net)
 {
-    return net->attached && net->cls->info ? net->cls->info(net) : NULL;
+    return net->started && net->cls->info ? net->cls->info(net) : NULL;
 }

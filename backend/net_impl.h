@@ -35,6 +35,7 @@ struct netdev {
     struct netdev_front front;
     char *name; // front.name
     bool attached;
+    bool started; // the host's side is there
     bool sending; // a frame of the guest is being handled
     unsigned door_id;
     GQueue rx;           // of struct frame, for the guest

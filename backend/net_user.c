@@ -201,6 +201,8 @@ static void prepare(void *opaque, int *timeout_ms)
     uint32_t guest_ms = UINT32_MAX;
     (void)timeout_ms; // libslirp's own is in guest time
     g_array_set_size(u->fds, 0);
+    if (door_is_replaying(u->net.front.door))
+        return; // this guest is in the past
     u->lib.fill(u->slirp, &guest_ms, add_poll, u);
     if (guest_ms < IDLE_MS)
         netdev_tick_at(&u->net, clock_now(u->net.front.clock) + (uint64_t)guest_ms * NS_PER_MS);

@@ -153,7 +153,6 @@ static bool may_change(struct pflash *f, uint64_t offset, uint8_t error)
 // [offset, offset + len) has changed.
 static void changed(struct pflash *f, uint64_t offset, uint64_t len, uint8_t error)
 {
-    mem_note_write(f->dev.env->mem, f->mem, offset, len);
     int err = f->blk ? block_write(f->blk, offset, f->mem->host + offset, len) : 0;
     if (!err)
         return;
@@ -169,6 +168,7 @@ static void program(struct pflash *f, uint64_t offset, const uint8_t *data, unsi
     uint8_t *at = f->mem->host + offset;
     if (!may_change(f, offset, SR_PROGRAM_ERROR))
         return;
+    mem_note_write(f->dev.env->mem, f->mem, offset, len);
     for (unsigned i = 0; i < len; i++) {
         if (data[i] & ~at[i] && data[i] != 0xff)
             log_guest("%s: programs 0x%02x over 0x%02x at offset 0x%x, which is not erased\n",
@@ -183,6 +183,7 @@ static void erase(struct pflash *f, uint64_t offset)
     offset = align_down(offset, SECTOR_SIZE);
     if (!may_change(f, offset, SR_ERASE_ERROR))
         return;
+    mem_note_write(f->dev.env->mem, f->mem, offset, SECTOR_SIZE);
     memset(f->mem->host + offset, 0xff, SECTOR_SIZE);
     changed(f, offset, SECTOR_SIZE, SR_ERASE_ERROR);
 }
@@ -379,8 +380,8 @@ static bool read_image(struct pflash *f, GError **error)
     for (uint64_t at = 0; !err && at < f->size; at += CHUNK) {
         err = block_read(f->blk, at, buf, CHUNK);
         if (!err && (buf[0] || memcmp(buf, buf + 1, CHUNK - 1))) {
-            memcpy(f->mem->host + at, buf, CHUNK);
             mem_note_write(f->dev.env->mem, f->mem, at, CHUNK);
+            memcpy(f->mem->host + at, buf, CHUNK);
         }
     }
     g_free(buf);
@@ -402,7 +403,16 @@ static bool pflash_init(struct device *dev, GError **error)
         return false;
     }
     f->mem = mem_add_romd(dev->env->mem, dev->id, dev->base, f->size, &pflash_ops, f, error);
-    return f->mem && (!f->blk || read_image(f, error));
+    if (!f->mem || !f->blk)
+        return f->mem != NULL;
+    return block_claim(f->blk, dev->id, dev->env->door, error) && read_image(f, error);
+}
+
+static void pflash_free(struct device *dev)
+{
+    struct pflash *f = (struct pflash *)dev;
+    if (f->blk)
+        block_release(f->blk);
 }
 
 static void pflash_reset(struct device *dev)
@@ -449,4 +459,5 @@ const struct device_class pflash_cfi01_class = {
     .init = pflash_init,
     .reset = pflash_reset,
     .loaded = pflash_loaded,
+    .free = pflash_free,
 };

@@ -3,7 +3,7 @@
 // request's readable part is a message, the answer goes into its writable part.
 //
 // The session (which files the guest has open) is the host's and no state: after loading a snapshot, a guest has
-// to mount again.
+// to mount again. What the server answers comes from outside, so in a replay it is not asked.
 #include "hw/virtio_9p.h"
 
 #include "base/bits.h"
@@ -18,6 +18,7 @@ struct virtio_9p {
     char *mount_tag;
     struct p9 *server;
     GByteArray *reply;
+    unsigned door_id;
     struct virtio_9p_state {
         struct virtio_state core;
         struct virtio_queue_state queues[1];
@@ -45,6 +46,16 @@ static uint32_t message_len(struct virtio_device *v, const struct virtio_chain *
     return len >= P9_HEADER && len <= c->out_len && len <= P9_MSIZE_MAX ? len : 0;
 }
 
+static void find_answer(struct virtio_9p *n, const uint8_t *request, uint32_t len, uint32_t max)
+{
+    struct door *door = n->v.dev.env->door;
+    uint64_t key = hash_bytes(request, len, 0);
+    if (door_recall(door, n->door_id, key, n->reply))
+        return;
+    p9_serve(n->server, request, len, n->reply, max);
+    door_remember(door, n->door_id, key, n->reply->data, n->reply->len);
+}
+
 static void serve(struct virtio_device *v, const struct virtio_chain *c)
 {
     struct virtio_9p *n = p9_of(v);
@@ -56,7 +67,7 @@ static void serve(struct virtio_device *v, const struct virtio_chain *c)
     }
     uint8_t *request = g_malloc(len);
     if (virtio_read(v, c, 0, request, len) == len) {
-        p9_serve(n->server, request, len, n->reply, c->in_len);
+        find_answer(n, request, len, c->in_len);
         virtio_push(v, c, (uint32_t)virtio_write(v, c, 0, n->reply->data, n->reply->len));
     }
     g_free(request);
@@ -83,9 +94,16 @@ static void get_config(struct virtio_device *v, uint8_t *config)
     memcpy(config + 2, tag, strlen(tag));
 }
 
+// In a replay, the session is that of the present.
+static void end_session(struct virtio_9p *n)
+{
+    if (!door_is_replaying(n->v.dev.env->door))
+        p9_reset(n->server);
+}
+
 static void p9_device_reset(struct virtio_device *v)
 {
-    p9_reset(p9_of(v)->server);
+    end_session(p9_of(v));
 }
 
 static const struct virtio_class vclass = {
@@ -113,12 +131,13 @@ static bool p9_init(struct device *dev, GError **error)
         return false;
     n->server = p9_new(n->fs);
     n->reply = g_byte_array_new();
+    n->door_id = door_register(dev->env->door, DOOR_FILE, dev->id, NULL, NULL);
     return true;
 }
 
 static void p9_loaded(struct device *dev)
 {
-    p9_reset(((struct virtio_9p *)dev)->server);
+    end_session((struct virtio_9p *)dev);
     virtio_device_loaded(dev);
 }
 

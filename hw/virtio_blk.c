@@ -305,7 +305,7 @@ static bool blk_init(struct device *dev, GError **error)
         return false;
     }
     return virtio_init(&b->v, &vclass, &b->s.core, b->s.queues, 1, error) &&
-           block_claim(b->blk, dev->id, error);
+           block_claim(b->blk, dev->id, dev->env->door, error);
 }
 
 static void blk_free(struct device *dev)

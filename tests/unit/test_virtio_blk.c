@@ -366,7 +366,7 @@ Test(blk_errors, needs_a_drive_of_its_own)
     g_clear_error(&error);
     struct block_options opts = {.file = name, .id = "hd0", .format = "raw"};
     struct block *b = block_open(&opts, NULL);
-    cr_assert(block_claim(b, "pflash", NULL));
+    cr_assert(block_claim(b, "pflash", NULL, NULL));
     device_set_ptr(e.dev, "drive", b);
     cr_assert_not(device_init(e.dev, &error));
     cr_assert_not_null(strstr(error->message, "belongs to pflash already"));
