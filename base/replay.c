@@ -191,6 +191,12 @@ bool door_logs_disks(const struct door *door)
     return door->log && door->logs_disks;
 }
 
+bool door_is_over(const struct door *door)
+{
+    return door->replaying && !door->has_end &&
+           (door->cursor.kind == LOG_END || door->cursor.kind == LOG_NONE);
+}
+
 bool door_is_silent(const struct door *door)
 {
     return door->silent;

@@ -122,6 +122,8 @@ void door_moment(struct door *door, struct door_moment *moment);
 bool door_is_recording(const struct door *door);
 bool door_is_replaying(const struct door *door);
 bool door_logs_disks(const struct door *door);
+// A replay, not only of a part, has come to the end of its journal.
+bool door_is_over(const struct door *door);
 // What the machine does is not shown: it was before.
 bool door_is_silent(const struct door *door);
 void door_set_silent(struct door *door, bool silent);

@@ -225,7 +225,7 @@ void cmdline_free(struct cmdline *c)
         &c->help_name, &c->program,       &c->machine,  &c->cpu,          &c->pidfile,  &c->file,
         &c->kernel,    &c->bios,          &c->initrd,   &c->append,       &c->dtb,      &c->dumpdtb,
         &c->escape,    &c->firmware_dirs, &c->log_file, &c->log_channels, &c->hash_file,
-        &c->gdb,           &c->name};
+        &c->gdb,       &c->name,          &c->record,   &c->replay};
     GArray *arrays[] = {c->loaders, c->chardevs, c->serials, c->terminals,
                         c->drives,  c->nets,     c->fsdevs};
 

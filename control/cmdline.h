@@ -80,6 +80,7 @@ struct cmdline {
     bool has_epoch;
     uint64_t epoch_ns;
     uint64_t seed;
+    char *record, *replay; // files, or NULL
     // Debugging.
     char *gdb; // -gdb, or NULL
     char *log_channels, *log_file;

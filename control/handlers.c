@@ -453,6 +453,23 @@ bool option_echr(struct cmdline *c, const struct option *o, const char *arg, GEr
 
 // --- Time ---
 
+// Snapshots that a replay starts from are loaded by -loadvm.
+static void read_rr(struct cmdline *c, struct options *opts)
+{
+    const char *rr = options_str(opts, "rr"), *file = options_str(opts, "rrfile");
+
+    if (!rr && !file)
+        return;
+    if (!rr || !file)
+        options_fail(opts, rr ? "rrfile" : "rr", "missing: the two go together");
+    else if (strcmp(rr, "record") == 0)
+        replace(&c->record, file);
+    else if (strcmp(rr, "replay") == 0)
+        replace(&c->replay, file);
+    else
+        options_fail(opts, "rr", "'%s' is neither record nor replay", rr);
+}
+
 bool option_icount(struct cmdline *c, const struct option *o, const char *arg, GError **error)
 {
     struct options *opts = options_parse("-icount", arg, "shift");
@@ -463,8 +480,7 @@ bool option_icount(struct cmdline *c, const struct option *o, const char *arg, G
         c->pace = options_bool(opts, "sleep", true) ? PACE_ON : PACE_OFF;
     if (options_bool(opts, "align", false))
         warn_user("-icount %s: align=on: ignored, a fast guest is not slowed down", arg);
-    if (options_has(opts, "rr") || options_has(opts, "rrfile"))
-        options_fail(opts, "rr", "this version does not record");
+    read_rr(c, opts);
     bool ok = options_done(opts, error);
     if (ok && shift && strcmp(shift, "auto") != 0 && (!parse_u64(shift, &n) || n > 10))
         ok = option_fail(error, o, arg, "shift is a number from 0 to 10, or auto");

@@ -14,6 +14,7 @@
 #include "control/panel.h"
 #include "control/session.h"
 #include "control/vm.h"
+#include "machine/record.h"
 
 // Prints the error as the one line that the user gets, and returns the status that goes with it.
 static int complain(GError *error)
@@ -59,6 +60,8 @@ static bool dump_tree(const struct machine *m, GError **error)
 
 static bool wants_pacing(const struct cmdline *c, const struct session *s)
 {
+    if (s->cfg.replay)
+        return false;
     return c->pace == PACE_AUTO ? s->terminal : c->pace == PACE_ON;
 }
 
@@ -85,10 +88,12 @@ static int run_vm(struct vm *vm, const struct cmdline *c, int signal_fd)
     return status;
 }
 
-static int run_machine(struct machine *m, const struct cmdline *c, struct session *s, int signal_fd)
+static int run_machine(struct machine *m, const struct cmdline *c, struct session *s,
+                       struct record *record, int signal_fd)
 {
     GError *error = NULL;
     struct vm *vm = vm_new(m, s);
+    vm->record = record;
     struct panel *panel = panel_new(vm, c, &error);
     struct gdbstub *gdb = panel && s->gdb ? gdbstub_new(vm, s->gdb, &error) : NULL;
     int status = error ? complain(error) : run_vm(vm, c, signal_fd);
@@ -96,6 +101,18 @@ static int run_machine(struct machine *m, const struct cmdline *c, struct sessio
     gdbstub_free(gdb);
     panel_free(panel);
     vm_free(vm);
+    return status;
+}
+
+static int run_recorded(struct machine *m, const struct cmdline *c, struct session *s, int signal_fd)
+{
+    GError *error = NULL;
+    struct record *record = NULL;
+
+    if (s->cfg.log && !(record = record_start(m, &error)))
+        return complain(error);
+    int status = run_machine(m, c, s, record, signal_fd);
+    record_end(record);
     return status;
 }
 
@@ -113,7 +130,7 @@ static int run_session(const struct cmdline *c, struct session *s, int signal_fd
     } else if (c->pidfile && !write_pidfile(c->pidfile, &error)) {
         status = complain(error);
     } else {
-        status = run_machine(m, c, s, signal_fd);
+        status = run_recorded(m, c, s, signal_fd);
         if (c->pidfile && getpid() == self) // not in a clone
             unlink(c->pidfile);
     }

@@ -130,7 +130,7 @@ static uint64_t idle_limit(const struct mainloop *l)
 
     if (l->pacing)
         return (int64_t)(pace_target(l) - now) > 0 ? pace_target(l) : now;
-    return l->s->networked ? now + NETWORK_IDLE_NS : CLOCK_NEVER;
+    return l->s->networked && !l->m->cfg->replay ? now + NETWORK_IDLE_NS : CLOCK_NEVER;
 }
 
 // Input is about to arrive, or the wait is over: the time that was spent waiting has passed for the guest, too.

@@ -17,6 +17,7 @@ struct mainloop_options {
     icount_t until;      // 0: no limit
     icount_t hash_every; // 0: no hashes
     FILE *hash_out;
+    struct record *record; // of the recording or replay; NULL: none
     int signal_fd; // of signals to obey, see mainloop_open_signals; -1: none
 };
 

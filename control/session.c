@@ -11,6 +11,7 @@
 #include "backend/fsdev.h"
 #include "backend/net.h"
 #include "backend/options.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "control/choose.h"
 #include "control/gdbstub.h"
@@ -318,7 +319,7 @@ static bool open_drive(struct session *s, const struct cmdline *c, unsigned inde
         .file = options_str(opts, "file"),
         .format = options_str(opts, "format"),
         .readonly = options_bool(opts, "readonly", options_bool(opts, "read-only", cdrom)),
-        .snapshot = options_bool(opts, "snapshot", c->snapshot),
+        .snapshot = options_bool(opts, "snapshot", c->snapshot) || c->replay,
         .no_lock = !options_bool(opts, "file.locking", true),
     };
     uint64_t unit = options_u64(opts, "unit", options_u64(opts, "index", UINT64_MAX, 255), 255);
@@ -577,6 +578,21 @@ static GHashTable *new_table(void)
     return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
+// What is to be recorded, or replayed.
+static bool open_log(struct session *s, const struct cmdline *c, GError **error)
+{
+    if (c->record && c->replay) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "-record and -replay: only one of them");
+        return false;
+    }
+    s->cfg.replay = c->replay != NULL;
+    if (c->record)
+        s->cfg.log = journal_create(c->record, error);
+    else if (c->replay)
+        s->cfg.log = journal_open(c->replay, error);
+    return s->cfg.log || (!c->record && !c->replay);
+}
+
 struct session *session_new(const struct cmdline *c, GError **error)
 {
     struct session *s = g_new0(struct session, 1);
@@ -593,7 +609,7 @@ struct session *session_new(const struct cmdline *c, GError **error)
     s->cfg.blocks = new_table();
     s->cfg.netdevs = new_table();
     s->cfg.fsdevs = new_table();
-    bool ok = choose_machine(&s->cfg, c, error) && open_chardevs(s, c, error) &&
+    bool ok = choose_machine(&s->cfg, c, error) && open_log(s, c, error) && open_chardevs(s, c, error) &&
               open_drives(s, c, error) && open_nets(s, c, error) && open_fsdevs(s, c, error);
     if (!ok) {
         session_free(s);
@@ -637,6 +653,7 @@ void session_free(struct session *s)
     g_ptr_array_unref(s->blocks);
     g_ptr_array_unref(s->chardevs);
     g_array_unref(s->terminals);
+    journal_free(s->cfg.log);
     config_clear(&s->cfg);
     poller_free(s->poller);
     g_free(s);

@@ -8,6 +8,7 @@
 
 #include "backend/chardev.h"
 #include "base/log.h"
+#include "machine/record.h"
 
 struct listener {
     vm_listener *fn; // NULL: removed while an event is under way
@@ -215,8 +216,27 @@ static int exit_status(int code)
     return code && !(code & 0xff) ? 255 : code & 0xff;
 }
 
+// The end of a replay, unless something is wrong with it.
+static void end_replay(struct vm *vm, int status)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (record_check_end(vm->record, &error))
+        vm_quit_saying(vm, VM_CAUSE_QUIT, status,
+                       "the replay ends after %" G_GUINT64_FORMAT " instructions, as recorded",
+                       machine_icount(vm->m));
+    else
+        vm_quit_saying(vm, VM_CAUSE_ERROR, 1, "%s", error->message);
+}
+
 static void obey(struct vm *vm, enum machine_stop stop)
 {
+    bool ends = stop == STOP_SHUTDOWN || (stop == STOP_RESET && vm->m->no_reboot);
+
+    if (vm->m->cfg->replay && (ends || (stop == STOP_PRESENT && record_is_over(vm->record)))) {
+        end_replay(vm, stop == STOP_SHUTDOWN ? exit_status(vm->m->exit_code) : 0);
+        return;
+    }
     switch (stop) {
     case STOP_SHUTDOWN:
         went_off(vm, VM_CAUSE_GUEST_SHUTDOWN, exit_status(vm->m->exit_code));
@@ -259,7 +279,10 @@ void vm_set_driver(struct vm *vm, const struct vm_driver *driver)
 
 enum machine_stop vm_advance(struct vm *vm, icount_t until)
 {
-    return machine_run(vm->m, until);
+    enum machine_stop stop = machine_run(vm->m, until);
+    if (vm->record)
+        record_tick(vm->record);
+    return stop;
 }
 
 enum machine_stop vm_run(struct vm *vm, icount_t until)

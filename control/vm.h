@@ -65,6 +65,7 @@ struct vm_driver {
 struct vm {
     struct machine *m;
     struct session *s;
+    struct record *record; // that of its inputs, or the one that it replays; set by main. NULL: none
     // Read only for all others:
     enum vm_state state;
     bool keep_off; // a guest that powers off stays to be looked at (-no-shutdown); vm_keep_off

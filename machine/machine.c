@@ -3,6 +3,7 @@
 #include "machine/machine.h"
 
 #include "machine/board.h"
+#include "machine/record.h"
 #include "machine/sched.h"
 #include "translator/exec.h"
 #include "translator/guest.h"
@@ -50,6 +51,11 @@ static bool make_core(struct machine *m, GError **error)
         door_set_epoch(m->door, cfg->epoch_ns);
     m->button_id = door_register(m->door, DOOR_CONTROL, "reset-button", button_pressed, m);
     m->no_reboot = cfg->no_reboot;
+    record_register(m);
+    if (cfg->log && cfg->replay)
+        door_replay(m->door, cfg->log, true);
+    else if (cfg->log)
+        door_record(m->door, cfg->log, true);
     m->idle_limit_ns = CLOCK_NEVER;
     m->step_cpu = -1;
     m->devices = g_ptr_array_new();

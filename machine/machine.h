@@ -62,6 +62,8 @@ struct machine_config {
     uint64_t epoch_ns;     // since 1970
     size_t code_cache_size; // bytes; 0: default
     bool no_misaligned;     // misaligned accesses trap
+    struct journal *log;    // what comes from outside is recorded here, or taken from here; or NULL
+    bool replay;            // the latter
 };
 
 enum machine_stop {
@@ -107,6 +109,10 @@ struct machine {
 
     struct machine_sched *sched; // position in the round of CPUs; state
     unsigned button_id;          // the user's buttons at the door
+
+    // Of machine/record.c.
+    unsigned check_id; // at the door
+    bool recorded;     // a recording or a replay has begun
 };
 
 // Builds everything and resets it. The error is one line for the user.

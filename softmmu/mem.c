@@ -802,6 +802,14 @@ static void protect_hashed(struct mem *mem, const struct hashed *hashed)
         tell_protect(mem, hashed->pages[i]);
 }
 
+uint64_t mem_region_hash(struct mem *mem, const struct mem_region *r)
+{
+    struct hashed hashed = {0};
+    uint64_t hash = hash_region(mem, container_of(r, struct region, pub), 0, &hashed);
+    protect_hashed(mem, &hashed);
+    return hash;
+}
+
 uint64_t mem_hash(struct mem *mem, uint64_t seed)
 {
     uint64_t hash = seed;

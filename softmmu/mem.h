@@ -133,5 +133,7 @@ void mem_set_code(struct mem *mem, struct mem_region *r, uint64_t offset, bool c
 
 // Hash of all RAM and ROM contents; cost is proportional to pages written since the last call.
 uint64_t mem_hash(struct mem *mem, uint64_t seed);
+// The same of one region, which must have memory.
+uint64_t mem_region_hash(struct mem *mem, const struct mem_region *r);
 
 #endif

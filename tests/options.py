@@ -529,6 +529,67 @@ def test_hashes():
     equal(result.stderr.splitlines()[:20], lines[:20], "the lines on stderr")
 
 
+def record(*args, text="", path=TMP / "recording"):
+    """What a machine prints that is recorded while it reads `text`."""
+    result = run("-nographic", "-record", path, *args, program("echo"), stdin=None, input=text)
+    equal((result.returncode, result.stderr), (0, ""), "status and stderr of the recording")
+    return result.stdout
+
+
+def replay(*args, path=TMP / "recording", guest="echo"):
+    result = run("-nographic", "-replay", path, *args, program(guest))
+    equal(result.stderr.count("\n"), 1, f"lines in {result.stderr!r}")
+    return result
+
+
+def test_replay():
+    equal(record(text="Hello, q"), "Hello, q", "what is printed while recording")
+    for args in (), ("-accel", "interp"):
+        result = replay(*args)
+        equal((result.returncode, result.stdout), (0, "Hello, q"), f"what the replay does {args}")
+        contains(result.stderr, "as recorded")
+
+
+def test_replay_by_another_name():
+    path = TMP / "rr"
+    result = run("-nographic", "-icount", f"shift=3,rr=record,rrfile={path}", program("echo"), stdin=None, input="zq")
+    equal((result.returncode, result.stdout), (0, "zq"), "the recording")
+    result = run("-nographic", "-icount", f"shift=3,rr=replay,rrfile={path}", program("echo"))
+    equal((result.returncode, result.stdout), (0, "zq"), "the replay")
+
+
+def test_replays_that_differ():
+    record(text="abq")
+    for args, guest, part in (((), "exit0", "memory "), (("-smp", "2"), "echo", "'cpus 1, rv64"),
+                              (("-seed", "1"), "echo", "entropy and date"), (("-cpu", "rv64,zba=off"), "echo", "zba=off"),
+                              (("-device", "virtio-rng-device"), "echo", "virtio-rng-device")):
+        result = replay(*args, guest=guest)
+        equal(result.returncode, 1, f"status {args} {guest}")
+        contains(result.stderr, part)
+    contains(run("-record", "a", "-replay", "b", program("echo")).stderr, "-record and -replay: only one")
+    contains(replay(path=program("echo")).stderr, "is no recording")
+    contains(replay(path="/nonexistent").stderr, "cannot open /nonexistent")
+    contains(run("-record", "/nonexistent/x", program("echo")).stderr, "cannot write /nonexistent/x")
+
+
+def test_a_recording_that_breaks_off():
+    path = TMP / "broken"
+    with subprocess.Popen([FERRY, "-nographic", "-record", path, program("echo")], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        process.stdin.write(b"abc")
+        process.stdin.flush()
+        while len(process.stdout.read(1)) < 1:
+            pass
+        time.sleep(1.5)  # it is written about once a second
+        process.stdin.write(b"d")
+        process.stdin.flush()
+        equal(process.stdout.read(3), b"bcd", "what was printed")
+        process.kill()
+    result = replay(path=path)
+    equal((result.returncode, result.stdout[:3]), (0, "abc"), "what the replay does")
+    contains(result.stderr, "as recorded")
+
+
 def test_loader():
     equal(run("-device", "loader,addr=0x80001000,data=0x53333,data-len=4", program("peek")).returncode, 5, "the status")
     value = TMP / "value"

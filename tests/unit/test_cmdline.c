@@ -300,7 +300,16 @@ Test(cmdline, time)
     cr_assert(!c->has_epoch);
     cmdline_free(c);
     refused("-icount shift=11", "shift is a number from 0 to 10");
-    refused("-icount 3,rr=record,rrfile=x", "does not record");
+    c = parse("-icount 3,rr=record,rrfile=x");
+    cr_assert_str_eq(c->record, "x");
+    cr_assert_null(c->replay);
+    cmdline_free(c);
+    c = parse("-icount rr=replay,rrfile=y -replay z");
+    cr_assert_str_eq(c->replay, "z");
+    cmdline_free(c);
+    refused("-icount rr=record", "rrfile: missing");
+    refused("-icount rrfile=x", "rr: missing");
+    refused("-icount rr=play,rrfile=x", "'play' is neither record nor replay");
     refused("-rtc base=yesterday", "expected utc or a date");
     refused("-rtc base=2024-02-30", "expected utc or a date");
 }
