@@ -91,12 +91,19 @@ struct block_identity {
 };
 // 0, or a positive errno. With hash: reads the image, unless it is known.
 int block_identify(struct block *blk, bool with_hash, struct block_identity *identity);
+// Makes an image that is written in place durable, whatever cache= says. 0, or a positive errno.
+int block_flush_image(struct block *blk);
 // The clusters of the overlay in order, from *cluster on: their contents (at most BLOCK_CLUSTER bytes; the length is
 // returned in *len). FALSE: there are no more. An error makes *err positive.
 #define BLOCK_CLUSTER (UINT64_C(1) << 16)
 bool block_overlay_next(struct block *blk, uint64_t *cluster, uint8_t *buf, size_t *len, int *err);
-// Replaces the overlay: what is not put into it afterwards is the image's again.
-int block_overlay_clear(struct block *blk);
-int block_overlay_put(struct block *blk, uint64_t cluster, const uint8_t *buf, size_t len);
+// Another overlay for the drive, empty at first, in the making. All clusters that it has read as zeros where nothing was
+// written. Nothing may be marked when it takes the old one's place.
+struct block_overlay;
+struct block_overlay *block_overlay_new(struct block *blk, GError **error);
+void block_overlay_add(struct block_overlay *o, uint64_t cluster);
+int block_overlay_write(struct block_overlay *o, uint64_t offset, const uint8_t *buf, size_t len);
+void block_overlay_free(struct block_overlay *o); // NULL does nothing
+void block_overlay_use(struct block *blk, struct block_overlay *o); // takes o over
 
 #endif

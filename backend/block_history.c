@@ -269,6 +269,11 @@ int history_before(struct block *blk, uint64_t offset, uint64_t len)
     return err;
 }
 
+bool history_has_marks(const struct block *blk)
+{
+    return blk->history && blk->history->marks->len;
+}
+
 // --- Looking at a mark ---
 
 bool history_is_viewing(const struct block *blk)

@@ -79,6 +79,7 @@ int history_write(struct block *blk, uint64_t offset, const uint8_t *buf, size_t
 int history_zero(struct block *blk, uint64_t offset, uint64_t len);
 // The present contents of a range are about to change.
 int history_before(struct block *blk, uint64_t offset, uint64_t len);
+bool history_has_marks(const struct block *blk);
 void history_free(struct block *blk);
 
 // block_log.c: a request begins that reads these bytes, or writes them: the log gets, or gives, what matters of

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backend/block_impl.h"
+#include "base/log.h"
 #include "base/state.h"
 
 // Images with more than this in them are known by size and date alone.
@@ -76,6 +77,11 @@ int block_identify(struct block *blk, bool with_hash, struct block_identity *ide
     return err;
 }
 
+int block_flush_image(struct block *blk)
+{
+    return fdatasync(blk->fd) < 0 ? errno : 0;
+}
+
 // --- Overlays ---
 
 bool block_overlay_next(struct block *blk, uint64_t *cluster, uint8_t *buf, size_t *len, int *err)
@@ -93,21 +99,53 @@ bool block_overlay_next(struct block *blk, uint64_t *cluster, uint8_t *buf, size
     return true;
 }
 
-int block_overlay_clear(struct block *blk)
+struct block_overlay {
+    int fd;
+    uint8_t *has; // a bit per cluster
+};
+
+struct block_overlay *block_overlay_new(struct block *blk, GError **error)
 {
-    int err = 0;
-    for (uint64_t c = 0; !err && blk->in_overlay && c < block_clusters(blk); c++) {
-        if (!bitmap_has(blk->in_overlay, c))
-            continue;
-        err = history_before(blk, c << CLUSTER_BITS, block_cluster_size(blk, c));
-        bitmap_set(blk->in_overlay, c, err);
+    int fd = block_open_temporary("snapshot=on", error);
+    if (fd < 0)
+        return NULL;
+    if (ftruncate(fd, (off_t)blk->size) < 0) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_FILE, "a temporary file for drive %s: %s",
+                    blk->id, g_strerror(errno));
+        close(fd);
+        return NULL;
     }
-    return err;
+    struct block_overlay *o = g_new0(struct block_overlay, 1);
+    o->fd = fd;
+    o->has = g_malloc0(block_clusters(blk) / 8 + 1);
+    return o;
 }
 
-int block_overlay_put(struct block *blk, uint64_t cluster, const uint8_t *buf, size_t len)
+void block_overlay_add(struct block_overlay *o, uint64_t cluster)
 {
-    assert(blk->in_overlay && cluster < block_clusters(blk));
-    int err = history_before(blk, cluster << CLUSTER_BITS, len);
-    return err ? err : store_write(blk, cluster << CLUSTER_BITS, buf, len);
+    bitmap_set(o->has, cluster, true);
+}
+
+int block_overlay_write(struct block_overlay *o, uint64_t offset, const uint8_t *buf, size_t len)
+{
+    return file_write(o->fd, offset, buf, len);
+}
+
+void block_overlay_free(struct block_overlay *o)
+{
+    if (!o)
+        return;
+    close(o->fd);
+    g_free(o->has);
+    g_free(o);
+}
+
+void block_overlay_use(struct block *blk, struct block_overlay *o)
+{
+    struct block_overlay old = {blk->overlay_fd, blk->in_overlay};
+    assert(blk->in_overlay && !history_has_marks(blk));
+    blk->overlay_fd = o->fd;
+    blk->in_overlay = o->has;
+    *o = old;
+    block_overlay_free(o);
 }

@@ -202,6 +202,13 @@ static void tell_events(struct chardev *chr)
     }
 }
 
+void chardev_tell_again(struct chardev *chr)
+{
+    for (unsigned i = 0; chr && i < chr->nr_ports; i++)
+        if (chr->ports[i]->front.door)
+            chr->ports[i]->told_open = !chr->is_open;
+}
+
 // --- In ---
 
 static size_t input_room(const struct chardev *chr)

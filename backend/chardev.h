@@ -37,6 +37,8 @@ void chardev_detach(struct chardev *chr, void *opaque);
 void chardev_accept_input(struct chardev *chr);
 // Hands all output to the host now, as far as it takes it.
 void chardev_flush(struct chardev *chr);
+// The machine's front ends hear anew whether there is a peer: their state was replaced. A NULL chr does nothing.
+void chardev_tell_again(struct chardev *chr);
 
 const char *chardev_id(const struct chardev *chr);
 // What it is connected to, as query-chardev tells: "pty:/dev/pts/3", "disconnected:tcp:...". Owned by chr.

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "backend/net_impl.h"
+#include "base/bits.h"
 #include "base/log.h"
 
 #define QUEUE_MAX 1024 // frames that wait for the guest
@@ -89,19 +90,24 @@ static void through_door(void *opaque, const uint8_t *data, size_t len)
     net->front.receive(net->front.opaque, data, len);
 }
 
+static void queue(struct netdev *net, const uint8_t *data, size_t len, uint64_t due)
+{
+    struct frame *frame = g_malloc(sizeof(*frame) + len);
+    frame->due = due;
+    frame->len = len;
+    memcpy(frame->data, data, len);
+    g_queue_push_tail(&net->rx, frame);
+    arm(net, &net->rx_due, due);
+}
+
 void netdev_receive(struct netdev *net, const uint8_t *data, size_t len)
 {
     if (!net->attached || net->rx.length >= QUEUE_MAX) {
         net->stats.rx_dropped++;
         return;
     }
-    struct frame *frame = g_malloc(sizeof(*frame) + len);
-    frame->due = now(net) + (net->sending ? NETDEV_DELAY_NS : 0);
-    frame->len = len;
-    memcpy(frame->data, data, len);
-    g_queue_push_tail(&net->rx, frame);
+    queue(net, data, len, now(net) + (net->sending ? NETDEV_DELAY_NS : 0));
     poller_happened(net->p);
-    arm(net, &net->rx_due, frame->due);
 }
 
 // Within a slice: what waits is due at once, but comes when the slice is cut.
@@ -228,14 +234,138 @@ void netdev_detach(struct netdev *net)
     net->name = NULL;
 }
 
+// --- Snapshots: frames on their way, each with its time; then what the guest sent to make itself known ---
+
+#define FRAME_MAX 65550 // as virtio-net sends
+
+static void put(GByteArray *out, unsigned size, uint64_t value)
+{
+    uint8_t bytes[8];
+    store_le(bytes, size, value);
+    g_byte_array_append(out, bytes, size);
+}
+
+static void put_frame(GByteArray *out, const uint8_t *data, size_t len)
+{
+    put(out, 4, len);
+    g_byte_array_append(out, data, (guint)len);
+}
+
+void netdev_save(struct netdev *net, GByteArray *out)
+{
+    const GPtrArray *lessons = net->started && net->cls->lessons ? net->cls->lessons(net) : NULL;
+    put(out, 4, net->rx.length);
+    for (const GList *at = net->rx.head; at; at = at->next) {
+        const struct frame *frame = at->data;
+        put(out, 8, frame->due);
+        put_frame(out, frame->data, frame->len);
+    }
+    put(out, 4, lessons ? lessons->len : 0);
+    for (unsigned i = 0; lessons && i < lessons->len; i++) {
+        const GByteArray *frame = lessons->pdata[i];
+        put_frame(out, frame->data, frame->len);
+    }
+}
+
+struct cursor {
+    const uint8_t *at, *end;
+    bool bad;
+};
+
+static uint64_t take(struct cursor *c, unsigned size)
+{
+    if ((size_t)(c->end - c->at) < size) {
+        c->bad = true;
+        return 0;
+    }
+    uint64_t value = load_le(c->at, size);
+    c->at += size;
+    return value;
+}
+
+static const uint8_t *take_frame(struct cursor *c, size_t *len)
+{
+    *len = take(c, 4);
+    const uint8_t *frame = c->at;
+    c->bad |= *len > FRAME_MAX || *len > (size_t)(c->end - c->at);
+    if (!c->bad)
+        c->at += *len;
+    return frame;
+}
+
+// What is on its way.
+static void load_queue(struct netdev *net, struct cursor *c, bool check)
+{
+    uint64_t count = take(c, 4);
+    c->bad |= count > QUEUE_MAX;
+    for (uint64_t i = 0; i < count && !c->bad; i++) {
+        size_t len;
+        uint64_t due = take(c, 8);
+        const uint8_t *data = take_frame(c, &len);
+        if (check || c->bad)
+            continue;
+        queue(net, data, len, due);
+    }
+}
+
+static void load_lessons(struct netdev *net, struct cursor *c, bool check)
+{
+    for (uint64_t i = take(c, 4); i && !c->bad; i--) {
+        size_t len;
+        const uint8_t *frame = take_frame(c, &len);
+        if (!check && !c->bad && net->started && net->cls->teach)
+            net->cls->teach(net, frame, len);
+    }
+}
+
+static void start_anew(struct netdev *net)
+{
+    GError *error = NULL;
+    g_queue_clear_full(&net->rx, g_free);
+    net->rx_due.deadline = net->tick.deadline = CLOCK_NEVER;
+    if (!net->started)
+        return;
+    net->cls->stop(net);
+    net->started = net->cls->start(net, &error);
+    if (net->started)
+        return;
+    warn_user("netdev %s: %s", net->id, error->message);
+    g_error_free(error);
+}
+
+bool netdev_load(struct netdev *net, const uint8_t *data, size_t len, bool check)
+{
+    struct cursor c = {data, data + len, false};
+    if (!check)
+        start_anew(net);
+    load_queue(net, &c, check);
+    load_lessons(net, &c, check);
+    return !c.bad && c.at == c.end;
+}
+
+static GPtrArray *copy_lessons(struct netdev *net)
+{
+    const GPtrArray *lessons = net->cls->lessons ? net->cls->lessons(net) : NULL;
+    GPtrArray *copy = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
+    for (unsigned i = 0; lessons && i < lessons->len; i++)
+        g_ptr_array_add(copy, g_byte_array_ref(lessons->pdata[i]));
+    return copy;
+}
+
 bool netdev_forked(struct netdev *net, GError **error)
 {
-    if (!net->attached)
+    if (!net->started)
         return true;
+    g_autoptr(GPtrArray) lessons = copy_lessons(net);
     net->cls->stop(net);
     if (net->cls->forked)
         net->cls->forked(net);
-    return net->cls->start(net, error);
+    net->started = net->cls->start(net, error);
+    for (unsigned i = 0; net->started && i < lessons->len; i++) {
+        const GByteArray *frame = lessons->pdata[i];
+        net->cls->teach(net, frame->data, frame->len);
+    }
+    return net->started;
 }
 
 // --- Monitor ---

@@ -61,4 +61,12 @@ bool netdev_hostfwd_remove(struct netdev *net, const char *rule, GError **error)
 // What `info usernet` shows; newly allocated, NULL if this kind has nothing to tell.
 char *netdev_info(struct netdev *net);
 
+// --- For snapshots of machines ---
+
+// What the host's side knows of the guest, and what is on its way to it, as bytes. Connections are not in it.
+void netdev_save(struct netdev *net, GByteArray *out);
+// Takes such bytes, or (check) only says if they make sense; FALSE: they do not, and nothing has changed. The host's side
+// begins anew.
+bool netdev_load(struct netdev *net, const uint8_t *data, size_t len, bool check);
+
 #endif

@@ -25,6 +25,10 @@ struct netdev_class {
     void (*tick)(struct netdev *net);
     bool (*hostfwd)(struct netdev *net, const char *rule, bool add, GError **error); // may be NULL
     char *(*info)(struct netdev *net);                                               // may be NULL
+    // Frames of the guest from which the host's side learned who it is; and a host's side that was made anew is told
+    // them. Both may be NULL.
+    const GPtrArray *(*lessons)(struct netdev *net); // of GByteArray
+    void (*teach)(struct netdev *net, const uint8_t *frame, size_t len);
 };
 
 struct netdev {

@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "backend/net_impl.h"
+#include "base/bits.h"
 #include "base/log.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -40,6 +41,8 @@ struct netdev_user {
     Slirp *slirp;       // NULL: no machine yet
     GArray *fds;        // of int: polled in this round
     unsigned udp_rules; // forwarded UDP ports: sockets that are open for good
+    GPtrArray *lessons; // of GByteArray: see lessons()
+    bool deaf;          // to what libslirp answers
 };
 
 static struct netdev_user *user_of(struct netdev *net)
@@ -86,7 +89,8 @@ static bool load_library(struct slirp_lib *lib, GError **error)
 
 static ssize_t on_packet(const void *buf, size_t len, void *opaque)
 {
-    netdev_receive(opaque, buf, len);
+    if (!user_of(opaque)->deaf)
+        netdev_receive(opaque, buf, len);
     return (ssize_t)len;
 }
 
@@ -240,9 +244,67 @@ static void user_tick(struct netdev *net)
     u->lib.poll(u->slirp, 1, get_revents, u);
 }
 
+// --- What libslirp learns of the guest ---
+//
+// Its tables of neighbours and leases are made from a few frames of the guest: announcements and questions of ARP and
+// of IPv6's neighbour discovery, requests of DHCP. They are kept, so that another instance can learn the same.
+
+#define LESSONS_MAX 32
+
+static bool is_lesson(const uint8_t *f, size_t len)
+{
+    enum { IPV4 = 0x0800, ARP = 0x0806, IPV6 = 0x86dd, UDP = 17, ICMP6 = 58 };
+    enum { BOOTP_CLIENT = 68, SOLICITS = 135, ADVERTISES = 136 };
+    if (len < 62)
+        return len >= 42 && load_be(f + 12, 2) == ARP;
+    switch (load_be(f + 12, 2)) {
+    case ARP:
+        return true;
+    case IPV4: // without options, as DHCP clients send
+        return f[14] == 0x45 && f[23] == UDP && load_be(f + 34, 2) == BOOTP_CLIENT;
+    case IPV6:
+        return f[20] == ICMP6 && (f[54] == SOLICITS || f[54] == ADVERTISES);
+    }
+    return false;
+}
+
+// The latest ones, each once.
+static void note_lesson(struct netdev_user *u, const uint8_t *frame, size_t len)
+{
+    for (unsigned i = 0; i < u->lessons->len; i++) {
+        const GByteArray *old = u->lessons->pdata[i];
+        if (old->len == len && !memcmp(old->data, frame, len)) {
+            g_ptr_array_remove_index(u->lessons, i);
+            break;
+        }
+    }
+    if (u->lessons->len == LESSONS_MAX)
+        g_ptr_array_remove_index(u->lessons, 0);
+    GByteArray *lesson = g_byte_array_sized_new((guint)len);
+    g_ptr_array_add(u->lessons, g_byte_array_append(lesson, frame, (guint)len));
+}
+
+static const GPtrArray *user_lessons(struct netdev *net)
+{
+    return user_of(net)->lessons;
+}
+
+static void user_teach(struct netdev *net, const uint8_t *frame, size_t len)
+{
+    struct netdev_user *u = user_of(net);
+    if (!is_lesson(frame, len))
+        return;
+    note_lesson(u, frame, len);
+    u->deaf = true;
+    u->lib.input(u->slirp, frame, (int)len);
+    u->deaf = false;
+}
+
 static void user_send(struct netdev *net, const uint8_t *frame, size_t len)
 {
     struct netdev_user *u = user_of(net);
+    if (is_lesson(frame, len))
+        note_lesson(u, frame, len);
     u->lib.input(u->slirp, frame, (int)len);
     netdev_tick_at(net, clock_now(net->front.clock) + NETDEV_DELAY_NS);
 }
@@ -483,6 +545,7 @@ static bool user_open(struct netdev *net, struct options *o, GError **error)
     SlirpConfig *cfg = &u->cfg;
     u->rules = g_ptr_array_new_with_free_func(g_free);
     u->fds = g_array_new(FALSE, FALSE, sizeof(int));
+    u->lessons = g_ptr_array_new_with_free_func((GDestroyNotify)g_byte_array_unref);
     cfg->version = 1;
     cfg->restricted = options_bool(o, "restrict", false);
     cfg->in_enabled = options_bool(o, "ipv4", true);
@@ -524,6 +587,7 @@ static void user_stop(struct netdev *net)
     u->lib.cleanup(u->slirp);
     u->slirp = NULL;
     u->udp_rules = 0;
+    g_ptr_array_set_size(u->lessons, 0);
 }
 
 // Ports have one owner.
@@ -544,6 +608,7 @@ static void user_close(struct netdev *net)
     g_strfreev((char **)u->cfg.vdnssearch);
     g_ptr_array_free(u->rules, TRUE);
     g_array_free(u->fds, TRUE);
+    g_ptr_array_free(u->lessons, TRUE);
     if (u->lib.handle)
         dlclose(u->lib.handle);
 }
@@ -562,4 +627,6 @@ const struct netdev_class netdev_user_class = {
     .tick = user_tick,
     .hostfwd = user_hostfwd,
     .info = user_info,
+    .lessons = user_lessons,
+    .teach = user_teach,
 };

@@ -130,17 +130,42 @@ static bool visit_load(const struct state_field *f, size_t offset, const struct 
     return true;
 }
 
+bool state_check(const struct state_field *fields, const char *what, const uint8_t **data, size_t *len,
+                 GError **error)
+{
+    struct load l = {NULL, what, *data, *len, error};
+    if (!walk(fields, 0, NULL, visit_check, &l))
+        return false;
+    *data = l.data;
+    *len = l.len;
+    return true;
+}
+
 bool state_load(const struct state_field *fields, void *obj, const char *what, const uint8_t **data,
                 size_t *len, GError **error)
 {
     struct load l = {obj, what, *data, *len, error};
-    if (!walk(fields, 0, NULL, visit_check, &l))
+    if (!state_check(fields, what, data, len, error))
         return false;
-    *len = l.len;
-    l.data = *data;
     walk(fields, 0, NULL, visit_load, &l);
-    *data = l.data;
     return true;
+}
+
+uint64_t state_shape(const struct state_field *fields)
+{
+    uint64_t shape = 0;
+    for (const struct state_field *f = fields; f->name; f++) {
+        uint64_t numbers[4] = {f->kind, f->size, f->count, f->sub ? state_shape(f->sub) : 0};
+        if (f->kind == STATE_STRUCT)
+            numbers[1] = 0; // the layout is not part of the form
+        shape = hash_bytes(f->name, strlen(f->name), shape);
+        for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
+            uint8_t bytes[8];
+            store_le(bytes, 8, numbers[i]);
+            shape = hash_bytes(bytes, sizeof(bytes), shape);
+        }
+    }
+    return shape;
 }
 
 // --- Compare, hash, coverage ---

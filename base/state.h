@@ -71,6 +71,11 @@ void state_save(const struct state_field *fields, const void *obj, GByteArray *o
 // the object (`what`) and the field.
 bool state_load(const struct state_field *fields, void *obj, const char *what, const uint8_t **data,
                 size_t *len, GError **error);
+// Whether state_load would take it; changes nothing but *data and *len.
+bool state_check(const struct state_field *fields, const char *what, const uint8_t **data, size_t *len,
+                 GError **error);
+// A number for the table itself: fields of other names, sizes or order have another one.
+uint64_t state_shape(const struct state_field *fields);
 // The name of the first field that differs, newly allocated ("regs[3]"), or NULL.
 char *state_diff(const struct state_field *fields, const void *a, const void *b);
 // Folds the state into a running 64-bit hash (see hash_bytes).

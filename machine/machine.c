@@ -5,6 +5,7 @@
 #include "machine/board.h"
 #include "machine/record.h"
 #include "machine/sched.h"
+#include "machine/snapshot.h"
 #include "translator/exec.h"
 #include "translator/guest.h"
 
@@ -181,6 +182,7 @@ struct machine *machine_new(const struct machine_config *cfg, GError **error)
 
 void machine_free(struct machine *m)
 {
+    snapshot_forget(m);
     for (unsigned i = m->devices ? m->devices->len : 0; i-- > 0;)
         device_free(g_ptr_array_index(m->devices, i));
     for (unsigned i = 0; i < m->nr_cpus; i++)

@@ -110,6 +110,12 @@ struct machine {
     struct machine_sched *sched; // position in the round of CPUs; state
     unsigned button_id;          // the user's buttons at the door
 
+    // Of machine/snapshot.c: what is kept of images for snapshots saved. NULL: nothing.
+    GPtrArray *snapshots;
+    // Of machine/timeline.c: the past, and how it is forgotten. NULL: there is none.
+    void *past;
+    void (*forget_past)(void *past);
+
     // Of machine/record.c.
     unsigned check_id; // at the door
     bool recorded;     // a recording or a replay has begun

@@ -34,8 +34,8 @@ struct snapshot_info {
 // is replaced. The machine goes on as if nothing had happened.
 bool snapshot_save(struct machine *m, const char *file, enum snapshot_form form, GError **error);
 // Loads it into a machine of the same configuration, between two calls of machine_run. Everything is checked first:
-// after a failure the machine is as it was. Disks are as they were: see docs/snapshots.md for the rule. The caller
-// forgets what it knew of the machine's past (timeline_restart).
+// after a failure the machine is as it was. So are its disks: an image that is written in place becomes what it was if
+// this process saved the snapshot, and must be that already otherwise. The past of a timeline is forgotten.
 bool snapshot_load(struct machine *m, const char *file, GError **error);
 // What a file says about itself; nothing but its head is checked. The result's members are the caller's
 // (snapshot_info_clear).
@@ -45,6 +45,7 @@ void snapshot_info_clear(struct snapshot_info *info);
 // Snapshots by name live in a folder, one file each: DIR/TAG.snap. It is made when the first is saved.
 
 #define SNAPSHOT_DEFAULT_DIR "ferry-snapshots"
+#define SNAPSHOT_SUFFIX      ".snap"
 
 // The file of a tag in a folder, newly allocated; an error if it can't be a file's name.
 char *snapshot_path(const char *dir, const char *tag, GError **error);
@@ -53,9 +54,13 @@ char *snapshot_find(const char *dir, const char *tag_or_file, GError **error);
 bool snapshot_save_tag(struct machine *m, const char *dir, const char *tag, enum snapshot_form form,
                        GError **error);
 bool snapshot_load_tag(struct machine *m, const char *dir, const char *tag, GError **error);
-bool snapshot_delete_tag(const char *dir, const char *tag, GError **error);
+bool snapshot_delete_tag(struct machine *m, const char *dir, const char *tag, GError **error);
 // All of a folder, oldest first: struct snapshot_info, freed with the array. A folder that is not there is empty;
 // files that are no snapshots are left out.
 GArray *snapshot_list(const char *dir, GError **error);
+
+// What of images written in place is kept for files saved by this process: for one file, which is gone, and for all.
+void snapshot_forget_file(struct machine *m, const char *file);
+void snapshot_forget(struct machine *m);
 
 #endif

@@ -51,7 +51,8 @@ icount_t timeline_present(const struct timeline *t);
 bool timeline_goto(struct timeline *t, icount_t icount, GError **error);
 // The position before the last `steps` steps of one CPU (of instructions and traps), for reverse-stepi; with several
 // CPUs, others may have run in between. False: that is before the start, or the CPU has not run since.
-bool timeline_before(struct timeline *t, unsigned cpu, uint64_t steps, icount_t *icount, GError **error);
+bool timeline_before(struct timeline *t, unsigned cpu, uint64_t steps, icount_t *icount,
+                     GError **error);
 
 // Reverse-continue: the last position behind `after` and before the machine's own at which what the caller looks for
 // happens; the machine is brought there. `run` is called to run forward by timeline_run with its breakpoints and
@@ -63,8 +64,8 @@ enum timeline_found {
     TIMELINE_START, // there is none: the machine is at `after`, or at the start if that is later
     TIMELINE_ERROR, // as for timeline_goto
 };
-enum timeline_found timeline_find_last(struct timeline *t, icount_t after, timeline_look *run, void *opaque,
-                                       GError **error);
+enum timeline_found timeline_find_last(struct timeline *t, icount_t after, timeline_look *run,
+                                       void *opaque, GError **error);
 
 // Somebody is about to change the machine by hand (registers, memory; between slices), and has changed it. A change
 // in the past makes that the present: what came after is forgotten, disk images become what they were then, and
@@ -76,9 +77,9 @@ void timeline_restart(struct timeline *t);
 
 struct timeline_stats {
     unsigned checkpoints;
-    uint64_t memory;       // bytes
-    uint64_t taken;        // checkpoints ever
-    uint64_t ns;           // host time spent on them
+    uint64_t memory; // bytes
+    uint64_t taken;  // checkpoints ever
+    uint64_t ns;     // host time spent on them
 };
 void timeline_get_stats(const struct timeline *t, struct timeline_stats *stats);
 

@@ -9,6 +9,7 @@
 // memory that nobody wrote costs nothing, and contents alone decide. Each region keeps the sum of
 // its pages' contributions; a page is hashed again when it is dirty, and dirty pages are found
 // through one byte for each group of pages.
+#define _GNU_SOURCE // mremap
 #include "softmmu/mem.h"
 
 #include <assert.h>
@@ -27,14 +28,21 @@
 #define RECENT_BITS  4
 #define PROTECT_EACH 32 // more pages than that are protected all at once
 
+// Pages on both sides of a memory that nobody may touch. What runs past its end hits them at once, instead of
+// whatever the host has put there; the sanitizers know nothing of mappings.
+#ifdef FERRY_DEBUG
+#define GUARD_SIZE HUGE_SIZE
+#else
+#define GUARD_SIZE 0
+#endif
+
 // A region, and what of it only this file sees.
 struct region {
     struct mem_region pub;
     uint64_t nr_pages;
     uint8_t *dirty_groups; // nonzero where a page of the group may be dirty
     uint64_t sum;          // of all pages' contributions to the hash
-    void *map;             // as mmap gave it
-    size_t map_size;
+    uint8_t *map;          // its first page
 };
 
 struct mem {
@@ -66,7 +74,7 @@ static void region_free(void *opaque)
 {
     struct region *x = opaque;
     if (x->map)
-        munmap(x->map, x->map_size);
+        munmap(x->map - GUARD_SIZE, (x->nr_pages << PAGE_BITS) + 2 * GUARD_SIZE);
     free(x->pub.page_flags);
     free(x->pub.page_hash);
     g_free(x->dirty_groups);
@@ -131,54 +139,63 @@ static void tell_code_written(struct mem *mem, paddr_t addr, uint64_t len)
     }
 }
 
-// Pages on both sides of a memory that nobody may touch. What runs past its end hits them at once, instead of
-// whatever the host has put there; the sanitizers know nothing of mappings.
-#ifdef FERRY_DEBUG
-#define GUARD_SIZE HUGE_SIZE
-#else
-#define GUARD_SIZE 0
-#endif
-
-static void guard(const struct region *x, uint8_t *start, uint64_t bytes)
+static bool is_huge(const struct mem_region *r)
 {
-    if (GUARD_SIZE > 0) {
-        mprotect(start - GUARD_SIZE, GUARD_SIZE, PROT_NONE);
-        mprotect(start + bytes, (size_t)((uint8_t *)x->map + x->map_size - start) - bytes,
-                 PROT_NONE);
-    }
+    return r->size >= HUGE_MIN;
 }
 
-// Host memory of a region: whole pages, congruent to the region's base, in huge pages when it is
-// large.
+uint64_t mem_nr_pages(const struct mem_region *r)
+{
+    return align_up((r->base & ~PAGE_MASK) + r->size, PAGE_SIZE) >> PAGE_BITS;
+}
+
+static bool no_memory(const struct mem_region *r, GError **error)
+{
+    g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST,
+                "the host has no %" PRIu64 " MiB for memory '%s': choose less (-m)", r->size >> 20,
+                r->name);
+    return false;
+}
+
+static void unmap(uint8_t *from, uint8_t *to)
+{
+    if (to > from)
+        munmap(from, (size_t)(to - from));
+}
+
+// Zeros for a region's pages, in huge pages when it is large, with so many bytes on both sides that nobody may touch.
+// NULL: there is not so much.
+static uint8_t *map_zeros(const struct mem_region *r, uint64_t guard)
+{
+    uint64_t bytes = mem_nr_pages(r) << PAGE_BITS, align = is_huge(r) ? HUGE_SIZE : PAGE_SIZE;
+    uint64_t all = bytes + align + 2 * guard;
+    uint8_t *map = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED)
+        return NULL;
+    uint8_t *start = (uint8_t *)(uintptr_t)align_up((uintptr_t)map + guard, align);
+    unmap(map, start - guard);
+    unmap(start + bytes + guard, map + all);
+    if (mprotect(start, bytes, PROT_READ | PROT_WRITE) < 0) {
+        munmap(start - guard, bytes + 2 * guard);
+        return NULL;
+    }
+    madvise(start, bytes, is_huge(r) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); // advice: may fail
+    return start;
+}
+
+// Host memory of a region: whole pages, congruent to the region's base.
 static bool allocate(struct region *x, GError **error)
 {
     struct mem_region *r = &x->pub;
-    uint64_t before = r->base & ~PAGE_MASK;
-    bool huge = r->size >= HUGE_MIN;
     bool fits = r->size < UINT64_C(1) << 62;
-    uint64_t bytes = fits ? align_up(before + r->size, PAGE_SIZE) : 0;
-    x->nr_pages = bytes >> PAGE_BITS;
-    x->map_size = bytes + (huge ? HUGE_SIZE : 0) + 2 * GUARD_SIZE;
-    x->map = fits ? mmap(NULL, x->map_size, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-                  : MAP_FAILED;
-    if (x->map == MAP_FAILED)
-        x->map = NULL;
+    x->nr_pages = fits ? mem_nr_pages(r) : 0;
+    x->map = fits ? map_zeros(r, GUARD_SIZE) : NULL;
     r->page_flags = x->map ? calloc(x->nr_pages, 1) : NULL;
     r->page_hash = r->page_flags ? calloc(x->nr_pages, sizeof(uint64_t)) : NULL;
-    if (!r->page_hash) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST,
-                    "the host has no %" PRIu64 " MiB for memory '%s': choose less (-m)",
-                    r->size >> 20, r->name);
-        return false;
-    }
+    if (!r->page_hash)
+        return no_memory(r, error);
     x->dirty_groups = g_malloc0((x->nr_pages >> GROUP_BITS) + 1);
-    uint8_t *start = (uint8_t *)x->map + GUARD_SIZE;
-    if (huge)
-        start = (uint8_t *)(uintptr_t)align_up((uintptr_t)start, HUGE_SIZE);
-    r->host = start + before;
-    madvise(start, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE); // advice: may fail
-    guard(x, start, bytes);
+    r->host = x->map + (r->base & ~PAGE_MASK);
     return true;
 }
 
@@ -724,11 +741,6 @@ void mem_note_write(struct mem *mem, struct mem_region *r, uint64_t offset, uint
     note_page(mem, r, page, offset, last);
 }
 
-static uint8_t *host_page(struct mem_region *r, uint64_t page)
-{
-    return r->host - (r->base & ~PAGE_MASK) + (page << PAGE_BITS);
-}
-
 void mem_set_code(struct mem *mem, struct mem_region *r, uint64_t offset, bool code)
 {
     assert(has_memory(r) && offset < r->size);
@@ -738,11 +750,16 @@ void mem_set_code(struct mem *mem, struct mem_region *r, uint64_t offset, bool c
         *flags &= (uint8_t)~PAGE_CODE;
     } else if (!(*flags & PAGE_CODE)) {
         *flags |= PAGE_CODE;
-        tell_protect(mem, host_page(r, page));
+        tell_protect(mem, mem_page_at(r, page));
     }
 }
 
 // --- Hash ---
+
+uint64_t mem_page_hash(const struct mem *mem, const uint8_t *page)
+{
+    return hash_bytes(page, PAGE_SIZE, 0) ^ mem->zero_hash;
+}
 
 // What a page adds to the sum of its region: nothing if it is zeros.
 static uint64_t contribution(uint64_t page, uint64_t hash)
@@ -761,8 +778,8 @@ struct hashed {
 static void rehash_page(struct mem *mem, struct region *x, uint64_t page, struct hashed *hashed)
 {
     struct mem_region *r = &x->pub;
-    const uint8_t *bytes = host_page(r, page);
-    uint64_t hash = hash_bytes(bytes, PAGE_SIZE, 0) ^ mem->zero_hash;
+    const uint8_t *bytes = mem_page_at(r, page);
+    uint64_t hash = mem_page_hash(mem, bytes);
     x->sum += contribution(page, hash) - contribution(page, r->page_hash[page]);
     r->page_hash[page] = hash;
     r->page_flags[page] &= (uint8_t)~PAGE_DIRTY;
@@ -821,4 +838,47 @@ uint64_t mem_hash(struct mem *mem, uint64_t seed)
     }
     protect_hashed(mem, &hashed);
     return hash;
+}
+
+// --- Contents as a whole ---
+
+uint8_t *mem_stage(const struct mem_region *r, GError **error)
+{
+    uint8_t *staged = map_zeros(r, 0);
+    if (!staged)
+        no_memory(r, error);
+    return staged;
+}
+
+uint8_t *mem_stage_file(const struct mem_region *r, int fd, uint64_t offset, GError **error)
+{
+    void *staged = mmap(NULL, mem_nr_pages(r) << PAGE_BITS, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_NORESERVE, fd, (off_t)offset);
+    if (staged != MAP_FAILED)
+        return staged;
+    g_set_error(error, FERRY_ERROR, FERRY_ERROR_HOST,
+                "memory '%s' cannot be mapped from the file: %s", r->name, g_strerror(errno));
+    return NULL;
+}
+
+void mem_unstage(const struct mem_region *r, uint8_t *staged)
+{
+    if (staged)
+        munmap(staged, mem_nr_pages(r) << PAGE_BITS);
+}
+
+void mem_commit(struct mem *mem, struct mem_region *r, uint8_t *staged, const uint64_t *hashes)
+{
+    struct region *x = region_of(r);
+    size_t bytes = x->nr_pages << PAGE_BITS;
+    void *place = mremap(staged, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, x->map);
+    if (place != x->map) // the host has no more mappings: nothing that could be undone
+        g_error("memory '%s' cannot be moved: %s", r->name, g_strerror(errno));
+    memcpy(r->page_hash, hashes, x->nr_pages * sizeof(uint64_t));
+    memset(r->page_flags, 0, x->nr_pages);
+    memset(x->dirty_groups, 0, (x->nr_pages >> GROUP_BITS) + 1);
+    x->sum = 0;
+    for (uint64_t i = 0; i < x->nr_pages; i++)
+        x->sum += contribution(i, hashes[i]);
+    tell_remapped(mem);
 }

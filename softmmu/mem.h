@@ -136,4 +136,24 @@ uint64_t mem_hash(struct mem *mem, uint64_t seed);
 // The same of one region, which must have memory.
 uint64_t mem_region_hash(struct mem *mem, const struct mem_region *r);
 
+// ---- All of a region's contents at once, for snapshots and the like: regions with memory only ----
+
+// Pages are whole ones of the host; what of the first and the last lies outside of the region stays zero.
+uint64_t mem_nr_pages(const struct mem_region *r);
+static inline uint8_t *mem_page_at(const struct mem_region *r, uint64_t page)
+{
+    return r->host - (r->base & ~PAGE_MASK) + (page << PAGE_BITS);
+}
+// As in page_hash: 0 for zeros.
+uint64_t mem_page_hash(const struct mem *mem, const uint8_t *page);
+
+// New contents in the making: memory of mem_nr_pages pages, zeros, or mapped from a file, of which `offset` is a
+// multiple of the host's page size; writing to it does not change the file.
+uint8_t *mem_stage(const struct mem_region *r, GError **error);
+uint8_t *mem_stage_file(const struct mem_region *r, int fd, uint64_t offset, GError **error);
+void mem_unstage(const struct mem_region *r, uint8_t *staged);
+// They become the region's contents, at its old place. `hashes`, one a page, are copied. Translated code must have
+// been forgotten before; listeners hear that all is remapped.
+void mem_commit(struct mem *mem, struct mem_region *r, uint8_t *staged, const uint64_t *hashes);
+
 #endif

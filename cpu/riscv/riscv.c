@@ -253,6 +253,7 @@ static void loaded(struct cpu *cpu)
 {
     struct riscv_cpu *rv = riscv_cpu_of(cpu);
     make_legal(rv);
+    riscv_flush_tlb(rv);
     renew(rv);
 }
 
