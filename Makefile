@@ -65,6 +65,9 @@ LIBRARY := $(BUILD)/libferry.a
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_SHARED := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 
+RISCV_CC ?= riscv64-unknown-elf-gcc
+RISCV_OBJCOPY ?= riscv64-unknown-elf-objcopy
+
 # --- Building ---
 
 .PHONY: all lib unit-tests
@@ -103,6 +106,15 @@ $(PROGRAM): $(MAIN_OBJECT) $(LIBRARY)
 # References that one test alone needs.
 LIBS_test_softfloat := -lmpfr -lgmp
 
+# A guest that some of them run.
+BUSY := $(BUILD)/tests/unit/guests/busy.elf
+$(BUILD)/tests/unit/test_snapshot $(BUILD)/tests/unit/test_timeline: | $(BUSY)
+$(BUSY): tests/unit/guests/busy.c
+	@mkdir -p $(@D)
+	@echo "  RISCV   $@"
+	@$(RISCV_CC) -O2 -march=rv64imafd_zicsr_zifencei -mabi=lp64d -mcmodel=medany -ffreestanding -nostdlib \
+	    -Wall -Wextra -Werror -Wl,-N,--no-warn-rwx-segments,--section-start=.start=0x80000000,-Ttext=0x80000100,--build-id=none $< -o $@
+
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRARY)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS) $(LIBS_$(@F))
@@ -115,9 +127,6 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRAR
 FUZZ_DIR := $(BUILD)/tests/fuzz
 FUZZ_FILES := $(FUZZ_DIR)/fuzz $(FUZZ_DIR)/runtime32.bin $(FUZZ_DIR)/runtime64.bin
 FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/fuzz/*.c)))
-RISCV_CC ?= riscv64-unknown-elf-gcc
-RISCV_OBJCOPY ?= riscv64-unknown-elf-objcopy
-
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ_FILES)
 

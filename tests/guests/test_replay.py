@@ -50,11 +50,11 @@ def record(tmp, watch, *args):
     with Console(*args, "-record", tmp / "log") as console:
         watch(console)
         for line in COMMANDS:
-            console.expect(PROMPT, 120)
+            console.expect(PROMPT, 600)
             console.send(line + "\r")
-        console.expect(PROMPT, 120)
+        console.expect(PROMPT, 600)
         console.send("poweroff -f\r")
-        expect_equal(console.wait(120), 0, "the status of the recording")
+        expect_equal(console.wait(600), 0, "the status of the recording")
     return console.log
 
 
