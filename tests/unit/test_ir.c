@@ -261,9 +261,9 @@ Test(text, errors_name_the_line)
         bool ok = ir_parse_calls(ir, text, calls, G_N_ELEMENTS(calls), &error);
         cr_assert(ok == false, "%s", bad[i][0]);
         cr_assert(error != NULL);
-        cr_expect(g_str_has_prefix(error->message, "line 3 of the IR: ") &&
-                      strstr(error->message, bad[i][1]),
-                  "%s", error->message);
+        // Not within the macro, which newer versions of Criterion paste its first word into.
+        bool names_line = g_str_has_prefix(error->message, "line 3 of the IR: ");
+        cr_expect(names_line && strstr(error->message, bad[i][1]), "%s", error->message);
         g_error_free(error);
         g_free(text);
         g_free(ir);
