@@ -645,6 +645,8 @@ def test_log():
         "unimp": "read of 4 bytes",
         "guest_errors": "read of 4 bytes at .*0x70000000",
     }
+    if os.environ.get("FERRY_ACCEL") == "interp":
+        del channels["out_asm"]  # it makes none
     lost = ("-until", "100", "-D", path, program("lost", 32, 0x20400000))
     alone = {}
     for channel, text in channels.items():
