@@ -182,6 +182,35 @@ Test(monitor, virtual_addresses)
     close_desk(&d);
 }
 
+// Two machines in step, one of which is looked at all the time.
+Test(monitor, looking_changes_nothing)
+{
+    static const char *const looks[] = {
+        "x/64xw $pc",   "x/8i $pc",    "xp/16xg 0x80000000", "info registers -a",
+        "info qtree",   "gva2gpa $sp", "p $mstatus",         "x/4xw 0x40000000",
+        "info mtree",   "info icount", "info cpus",          "p $time+$cycle",
+        "x 0x10000000", "info jit",    "info chardev",       "gva2gpa 0x40000000"};
+    struct desk d[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        vm_rig_open(&d[i].r, "-smp 2 -rtc base=2024-01-01", paging, sizeof(paging));
+        d[i].p = panel_new(d[i].r.vm, d[i].r.c, NULL);
+        d[i].fd = -1;
+        vm_cont(d[i].r.vm, NULL);
+    }
+    for (unsigned step = 0; step < 40; step++) {
+        for (unsigned i = 0; i < ARRAY_LEN(looks); i++) {
+            bool ok;
+            g_free(output(&d[1], looks[i], &ok));
+        }
+        vm_rig_run(&d[0].r, 3);
+        vm_rig_run(&d[1].r, 3);
+        cr_assert_eq(machine_hash(d[0].r.m), machine_hash(d[1].r.m), "step %u", step);
+    }
+    close_desk(&d[0]);
+    close_desk(&d[1]);
+}
+
 Test(monitor, running)
 {
     struct desk d;
