@@ -150,7 +150,7 @@ $(FUZZ_DIR)/runtime%.bin: tests/fuzz/runtime.S tests/fuzz/layout.h
 INPUTS_DIR := $(BUILD)/tests/fuzzers
 INPUTS_MAINS := $(INPUTS_DIR)/replay.o $(INPUTS_DIR)/libfuzzer.o
 INPUTS_OBJECTS := $(filter-out $(INPUTS_MAINS),$(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/fuzzers/*.c)))) \
-    $(BUILD)/tests/unit/device_rig.o
+    $(BUILD)/tests/unit/device_rig.o $(BUILD)/tests/unit/vm_rig.o
 FUZZ_CC ?= clang
 TIME ?= 60
 

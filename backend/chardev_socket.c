@@ -393,7 +393,7 @@ static void read_opts(struct chardev_socket *s, struct options *o, struct socket
         .family = read_family(o),
         .fd = options_has(o, "fd") ? (int)options_u64(o, "fd", 0, 1 << 20) : -1,
         .server = options_bool(o, "server", false),
-        .nodelay = options_bool(o, "nodelay", !options_bool(o, "delay", true)),
+        .nodelay = options_has(o, "nodelay") ? options_bool(o, "nodelay", true) : !options_bool(o, "delay", true),
         .abstract = options_bool(o, "abstract", false),
     };
     opt->wait = options_bool(o, "wait", opt->server);

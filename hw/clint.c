@@ -153,10 +153,25 @@ static const struct mem_ops clint_ops = {
     .max_size = 8,
 };
 
+static bool check_harts(const struct device *dev, uint32_t nr_harts, GError **error)
+{
+    if (nr_harts >= 1 && nr_harts <= MAX_HARTS)
+        return true;
+    g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "%s: num-harts is 1 to %d", dev->cls->name,
+                MAX_HARTS);
+    return false;
+}
+
 static bool clint_init(struct device *dev, GError **error)
 {
     struct clint *c = (struct clint *)dev;
-    g_assert(c->nr_harts >= 1 && c->nr_harts <= MAX_HARTS && c->hz > 0);
+    if (!check_harts(dev, c->nr_harts, error))
+        return false;
+    if (!c->hz) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "%s: timebase-frequency is at least 1",
+                    dev->cls->name);
+        return false;
+    }
     if (!mem_add_io(dev->env->mem, dev->id, dev->base, SIZE, &clint_ops, c, error))
         return false;
     for (unsigned i = 0; i < c->nr_harts; i++) {
@@ -310,7 +325,8 @@ static const struct mem_ops sswi_ops = {
 static bool sswi_init(struct device *dev, GError **error)
 {
     struct sswi *s = (struct sswi *)dev;
-    g_assert(s->nr_harts >= 1 && s->nr_harts <= MAX_HARTS);
+    if (!check_harts(dev, s->nr_harts, error))
+        return false;
     return mem_add_io(dev->env->mem, dev->id, dev->base, SWI_SIZE, &sswi_ops, s, error);
 }
 

@@ -166,7 +166,11 @@ static bool htif_init(struct device *dev, GError **error)
         .door = dev->env->door,
         .name = dev->id,
     };
-    g_assert(h->size >= 8 && h->tohost <= h->size - 8 && h->fromhost <= h->size - 8);
+    if (h->size < 8 || h->tohost > h->size - 8 || h->fromhost > h->size - 8) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
+                    "%s: tohost and fromhost are 8 bytes each, within size", dev->cls->name);
+        return false;
+    }
     h->mem = mem_add_romd(dev->env->mem, dev->id, dev->base, h->size, &htif_ops, h, error);
     if (!h->mem || !chardev_attach(h->chr, &front, error))
         return false;

@@ -394,7 +394,12 @@ static bool read_image(struct pflash *f, GError **error)
 static bool pflash_init(struct device *dev, GError **error)
 {
     struct pflash *f = (struct pflash *)dev;
-    g_assert(f->size && f->size % SECTOR_SIZE == 0 && f->size <= MAX_SECTORS * SECTOR_SIZE);
+    if (!f->size || f->size % SECTOR_SIZE || f->size > MAX_SECTORS * SECTOR_SIZE) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
+                    "%s: size is a multiple of %d KiB, at most %d MiB", dev->cls->name,
+                    SECTOR_SIZE >> 10, MAX_SECTORS * (SECTOR_SIZE >> 10) >> 10);
+        return false;
+    }
     if (f->blk && block_size(f->blk) != f->size) {
         g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
                     "%s: the image has %" G_GUINT64_FORMAT " bytes and the flash %" G_GUINT64_FORMAT

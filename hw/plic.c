@@ -83,9 +83,8 @@ static void gateway(struct plic *p, unsigned source)
 static void plic_input(void *opaque, unsigned n, bool level)
 {
     struct plic *p = opaque;
-    g_assert(n >= 1 && n <= p->nr_sources);
-    if (get_bit(p->s.level, n) == level)
-        return;
+    if (n < 1 || n > p->nr_sources || get_bit(p->s.level, n) == level)
+        return; // the user may have asked for fewer sources than the board has wires
     set_bit(p->s.level, n, level);
     gateway(p, n);
     update(p);
@@ -226,7 +225,12 @@ static const struct mem_ops plic_ops = {
 static bool plic_init(struct device *dev, GError **error)
 {
     struct plic *p = (struct plic *)dev;
-    g_assert(p->nr_sources >= 1 && p->nr_sources < MAX_SOURCES);
+    if (p->nr_sources < 1 || p->nr_sources >= MAX_SOURCES || p->size < 4 || p->size % 4) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
+                    "%s: num-sources is 1 to %d, aperture-size a multiple of 4", dev->cls->name,
+                    MAX_SOURCES - 1);
+        return false;
+    }
     g_assert(dev->nr_irqs >= 1 && dev->nr_irqs <= MAX_CONTEXTS);
     p->nr_contexts = dev->nr_irqs;
     dev->irq_in = plic_input;

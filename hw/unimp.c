@@ -34,7 +34,11 @@ static const struct mem_ops unimp_ops = {
 static bool unimp_init(struct device *dev, GError **error)
 {
     struct unimp *u = (struct unimp *)dev;
-    g_assert(u->size > 0);
+    if (!u->size) {
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "%s: size is at least 1",
+                    dev->cls->name);
+        return false;
+    }
     return mem_add_io(dev->env->mem, dev->id, dev->base, u->size, &unimp_ops, u, error);
 }
 

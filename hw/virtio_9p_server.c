@@ -20,8 +20,9 @@
 
 #define NOFID       UINT32_MAX
 #define WALK_MAX    16
-#define PATHS_MAX   (64 << 20) // bytes of all fids' paths: the guest can't fill the host's memory
-#define FID_COST    64         // that a fid counts for besides its path
+#define MEMORY_MAX  (64 << 20) // bytes of all fids: the guest can't fill the host's memory
+#define FID_COST    64          // that a fid counts for besides its path
+#define ENTRY_COST  40          // that an entry of a folder counts for besides its name
 #define STATFS_TYPE 0x01021997
 
 enum message {
@@ -62,15 +63,16 @@ struct fid {
     uint32_t number;
     uint32_t uid; // as attached: owner of what it creates
     char *path;
-    int fd;             // -1: not opened
-    GPtrArray *entries; // of struct fsdev_entry: a folder that is being read; or NULL
+    int fd;              // -1: not opened
+    GPtrArray *entries;  // of struct fsdev_entry: a folder that is being read; or NULL
+    size_t entries_size; // what they count for
 };
 
 struct p9 {
     struct fsdev *fs;
-    GHashTable *fids;  // number -> struct fid, owned
-    size_t paths_size; // what they count for
-    uint32_t msize;    // 0: no session yet
+    GHashTable *fids; // number -> struct fid, owned
+    size_t memory;    // what they count for
+    uint32_t msize;   // 0: no session yet
     uint64_t root_dev;
     // The request that is being served.
     const uint8_t *at, *end;
@@ -178,7 +180,7 @@ static int take_fid(struct p9 *p, struct fid **f)
 
 static void set_path(struct p9 *p, struct fid *f, char *path)
 {
-    p->paths_size += fid_size(path) - fid_size(f->path);
+    p->memory += fid_size(path) - fid_size(f->path);
     g_free(f->path);
     f->path = path;
 }
@@ -187,18 +189,18 @@ static int add_fid(struct p9 *p, uint32_t number, uint32_t uid, const char *path
 {
     if (number == NOFID || find_fid(p, number))
         return -EINVAL;
-    if (p->paths_size + fid_size(path) > PATHS_MAX)
+    if (p->memory + fid_size(path) > MEMORY_MAX)
         return -ENFILE;
     struct fid *f = g_new0(struct fid, 1);
     *f = (struct fid){.number = number, .uid = uid, .path = g_strdup(path), .fd = -1};
-    p->paths_size += fid_size(path);
+    p->memory += fid_size(path);
     g_hash_table_insert(p->fids, GUINT_TO_POINTER(number), f);
     return 0;
 }
 
 static void remove_fid(struct p9 *p, struct fid *f)
 {
-    p->paths_size -= fid_size(f->path);
+    p->memory -= fid_size(f->path) + f->entries_size;
     g_hash_table_remove(p->fids, GUINT_TO_POINTER(f->number));
 }
 
@@ -263,7 +265,7 @@ static int put_qid_of(struct p9 *p, const char *path)
 static void end_session(struct p9 *p)
 {
     g_hash_table_remove_all(p->fids);
-    p->paths_size = 0;
+    p->memory = 0;
 }
 
 static int do_version(struct p9 *p)
@@ -500,6 +502,36 @@ static void put_entry(struct p9 *p, const struct fsdev_entry *e, uint64_t next)
     put_string(p, e->name);
 }
 
+static size_t size_of_entries(const GPtrArray *entries)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < entries->len; i++)
+        size += ENTRY_COST + strlen(((struct fsdev_entry *)g_ptr_array_index(entries, i))->name);
+    return size;
+}
+
+static void forget_entries(struct p9 *p, struct fid *f)
+{
+    if (f->entries)
+        g_ptr_array_free(f->entries, TRUE);
+    p->memory -= f->entries_size;
+    f->entries = NULL;
+    f->entries_size = 0;
+}
+
+static int list_entries(struct p9 *p, struct fid *f)
+{
+    int err = fsdev_list(p->fs, f->path, &f->entries);
+    if (err < 0)
+        return err;
+    f->entries_size = size_of_entries(f->entries);
+    p->memory += f->entries_size;
+    if (p->memory <= MEMORY_MAX)
+        return 0;
+    forget_entries(p, f);
+    return -ENFILE;
+}
+
 // From the start, a folder is listed anew; offsets count its entries.
 static int do_readdir(struct p9 *p)
 {
@@ -509,12 +541,10 @@ static int do_readdir(struct p9 *p)
     size_t limit = take32(p);
     if (err || p->bad || f->fd < 0)
         return err ? err : f->fd < 0 ? -EBADF : -EINVAL;
-    if (offset == 0 && f->entries) {
-        g_ptr_array_free(f->entries, TRUE);
-        f->entries = NULL;
-    }
+    if (offset == 0)
+        forget_entries(p, f);
     if (!f->entries)
-        err = fsdev_list(p->fs, f->path, &f->entries);
+        err = list_entries(p, f);
     if (err < 0)
         return err;
     guint at = p->reply->len;
@@ -760,7 +790,7 @@ static size_t size_after_rename(struct p9 *p, const char *from, const char *to)
 {
     GHashTableIter it;
     void *value;
-    size_t size = p->paths_size;
+    size_t size = p->memory;
     g_hash_table_iter_init(&it, p->fids);
     while (g_hash_table_iter_next(&it, NULL, &value))
         if (below(((struct fid *)value)->path, from))
@@ -773,7 +803,7 @@ static int rename_path(struct p9 *p, const char *from, const char *to)
 {
     GHashTableIter it;
     void *value;
-    if (size_after_rename(p, from, to) > PATHS_MAX)
+    if (size_after_rename(p, from, to) > MEMORY_MAX)
         return -ENFILE;
     int err = fsdev_rename(p->fs, from, to);
     if (err < 0)

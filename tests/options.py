@@ -399,7 +399,7 @@ def test_character_devices():
                          ("-chardev stdio,id=c,signal=off,mux=on -serial chardev:c -nographic", "Hi\n"),
                          ("-chardev null,id=c -serial chardev:c", ""), ("-serial stdio -serial null", "Hi\n"),
                          ("-chardev ringbuf,id=c,size=256 -serial chardev:c", ""), (f"-serial file:{path}", ""),
-                         (f"-chardev file,id=c,path={path} -serial chardev:c", ""), ("-nographic -serial null", "")):
+                         (f"-chardev file,id=c,path={path} -serial chardev:c", ""), ("-nographic -serial null -monitor none", "")):
         path.write_text("")
         result = run(*args.split(), program("hello"))
         equal((result.returncode, result.stdout, result.stderr), (0, output, ""), f"{args}: status, stdout and stderr")

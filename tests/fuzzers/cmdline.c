@@ -73,11 +73,14 @@ static void leave_folder(char *path)
     fuzz_folder_remove(path);
 }
 
-// Smaller than was asked for, without the terminal, and without firmware, which would be looked for everywhere.
+// Smaller than was asked for, without the terminal and the debugger's port, and without firmware, which would be looked
+// for everywhere.
 static void restrain(struct cmdline *c)
 {
     c->ram_size = MIN(c->ram_size, RAM_MAX);
     c->code_cache_size = 1 << 20;
+    g_free(c->gdb);
+    c->gdb = NULL;
     c->no_display = true;
     c->nographic = false;
     if (!c->bios)

@@ -890,6 +890,42 @@ Test(p9, fids_do_not_fill_the_memory)
     cr_assert_eq(p_walk(2, 100, ""), 0);
 }
 
+static int p_readdir(uint32_t fid, uint64_t offset)
+{
+    begin(TREADDIR);
+    add(4, fid);
+    add(8, offset);
+    add(4, 1000);
+    return run();
+}
+
+// Each fid of a folder that is read has a list of what is in it.
+Test(p9, lists_do_not_fill_the_memory)
+{
+    char name[212];
+    uint32_t fid;
+    int err = 0;
+    memset(name, 'n', sizeof(name));
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(name + 200, sizeof(name) - 200, "%u", i);
+        cr_assert_eq(p_mkdir(ROOT, name), 0);
+    }
+    for (fid = 100; !err && fid < 1000; fid++) {
+        cr_assert_eq(p_walk(ROOT, fid, ""), 0);
+        cr_assert_eq(p_open(fid, O_RDONLY | 0200000), 0);
+        err = p_readdir(fid, 0);
+    }
+    cr_assert_eq(err, ENFILE);
+    cr_assert_gt(fid, 200);
+    cr_assert_eq(p_clunk(100), 0); // makes room for one
+    cr_assert_eq(p_readdir(fid - 1, 0), 0);
+    cr_assert_eq(p_readdir(fid - 1, 0), 0); // the same list anew
+    cr_assert_eq(p_readdir(101, 0), 0);
+    cr_assert_eq(p_walk(ROOT, 2000, ""), 0);
+    cr_assert_eq(p_open(2000, O_RDONLY | 0200000), 0);
+    cr_assert_eq(p_readdir(2000, 0), ENFILE);
+}
+
 static uint32_t next_random(uint64_t *seed)
 {
     *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);

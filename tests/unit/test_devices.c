@@ -753,6 +753,33 @@ EACH_CLASS(without_backends)
     device_rig_free(rig);
 }
 
+static void try_value(const struct device_class *cls, const struct device_prop *p, uint64_t value)
+{
+    struct device_rig *rig = device_rig_make(cls, DUT_STRINGS);
+    GError *error = NULL;
+    device_set_u64(rig->dev, p->name, value);
+    if (device_init(rig->dev, &error)) {
+        device_rig_reset(rig);
+        storm(rig, 6, STORM_STEPS / 50, true);
+    } else {
+        cr_assert(error && *error->message, "%s, %s: fails without saying why", cls->name, p->name);
+        g_error_free(error);
+    }
+    device_rig_free(rig);
+}
+
+// Users may give a property any value (-global): it works, or there is an error.
+EACH_CLASS(any_value)
+{
+    static const uint64_t values[] = {0, 1, 3, 64, 4096, 0x7fffffff, UINT32_MAX, UINT64_MAX};
+    for (const struct device_prop *p = cls->props; p && p->name; p++) {
+        for (unsigned i = 0; i < ARRAY_LEN(values); i++) {
+            if (p->kind == PROP_U64 || (p->kind == PROP_U32 && values[i] <= UINT32_MAX))
+                try_value(cls, p, values[i]);
+        }
+    }
+}
+
 // Its registers are to lie where something else is.
 EACH_CLASS(no_room)
 {

@@ -12,7 +12,7 @@
 #define REPLY        64 // bytes of an ARP reply, which comes padded
 
 enum { RX, TX, CTRL };
-enum { F_MRG_RXBUF = 15, F_CTRL_VQ = 17 };
+enum { F_MRG_RXBUF = 15, F_CTRL_VQ = 17, F_CTRL_MAC_ADDR = 23 };
 
 static const uint8_t our_mac[6] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
 
@@ -316,6 +316,37 @@ Test(net, address_and_vlans_can_be_set)
     device_reset(d.dev);
     cr_assert_eq(((struct virtio_device *)d.dev)->s->status, 0);
     cr_assert_eq(config_read(&d, 5, 1), our_mac[5]);
+}
+
+static void write_mac(const uint8_t *mac)
+{
+    for (unsigned i = 0; i < 6; i++)
+        config_write(&d, i, 1, mac[i]);
+}
+
+// 5.1.4.1: before 1.0, the address is written where it is read, unless there is a command for that.
+Test(net_special, legacy_address_is_written_to_the_configuration)
+{
+    static const uint8_t mac[6] = {2, 1, 2, 3, 4, 5};
+    start(true, ALL_FEATURES & ~BIT(F_CTRL_MAC_ADDR));
+    write_mac(mac);
+    for (unsigned i = 0; i < 6; i++)
+        cr_assert_eq(config_read(&d, i, 1), mac[i]);
+    device_reset(d.dev);
+    cr_assert_eq(config_read(&d, 5, 1), our_mac[5]);
+    driver_start(&d, ALL_FEATURES, 3, 32);
+    write_mac(mac);
+    cr_assert_eq(config_read(&d, 5, 1), our_mac[5]);
+}
+
+Test(net, configuration_is_read_only)
+{
+    static const uint8_t mac[6] = {2, 1, 2, 3, 4, 5};
+    write_mac(mac);
+    config_write(&d, 6, 2, 0);
+    for (unsigned i = 0; i < 6; i++)
+        cr_assert_eq(config_read(&d, i, 1), our_mac[i]);
+    cr_assert_eq(config_read(&d, 6, 2), 1);
 }
 
 Test(net, commands_that_make_no_sense_are_refused)
