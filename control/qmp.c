@@ -78,7 +78,7 @@ static bool check_message(GVariant *message, GError **error)
                            : strcmp(name, "arguments") == 0 ? "object"
                                                             : NULL;
         const char *type = !want ? NULL : *want == 's' ? "s" : "a{sv}";
-        if (want && strcmp(g_variant_get_type_string(value), type) != 0) {
+        if (want && strcmp(g_variant_get_type_string(owned), type) != 0) {
             g_set_error(error, FERRY_ERROR, FERRY_ERROR_FORMAT,
                         "QMP input member '%s' must be a %s", name, want);
             return false;

@@ -141,12 +141,12 @@ static GHashTable *read_specs(GVariant *args, GError **error)
     g_variant_iter_init(&iter, dict);
     while (g_variant_iter_next(&iter, "{&sv}", &id, &value)) {
         g_autoptr(GVariant) owned = value;
-        if (!g_variant_is_of_type(value, G_VARIANT_TYPE_STRING)) {
+        if (!g_variant_is_of_type(owned, G_VARIANT_TYPE_STRING)) {
             fail(error, "Invalid parameter type for 'chardevs.%s', expected: string", id);
             g_hash_table_unref(specs);
             return NULL;
         }
-        g_hash_table_insert(specs, g_strdup(id), g_variant_dup_string(value, NULL));
+        g_hash_table_insert(specs, g_strdup(id), g_variant_dup_string(owned, NULL));
     }
     return specs;
 }
