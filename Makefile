@@ -172,6 +172,38 @@ fuzz-inputs:
 	@tests/fuzzers/run --build $(BUILD)/fuzz-inputs --time $(TIME) $(TARGETS)
 
 -include $(INPUTS_OBJECTS:.o=.d) $(INPUTS_MAINS:.o=.d)
+# --- Privileged architecture: bare guest programs, one a topic ---
+
+PRIV_DIR := $(BUILD)/tests/privileged
+PRIV_TOPICS := $(patsubst tests/privileged/topics/%.c,%,$(sort $(wildcard tests/privileged/topics/*.c)))
+PRIV_SHARED := $(notdir $(basename $(wildcard tests/privileged/*.c tests/privileged/*.S)))
+PRIV_CFLAGS := -std=gnu17 -O2 -Wall -Wextra -Wshadow -Werror -ffreestanding -fno-tree-loop-distribute-patterns \
+    -mcmodel=medany -nostdlib -Itests/privileged
+PRIVILEGED :=
+ifneq ($(shell command -v $(RISCV_CC)),) # the harness says what is missing
+PRIVILEGED := $(foreach rv,rv64 rv32,$(PRIV_TOPICS:%=$(PRIV_DIR)/$(rv)/%.elf))
+endif
+
+.PHONY: privileged-programs
+privileged-programs: $(PRIVILEGED)
+
+$(PRIV_DIR)/rv64/%: RISCV_ARCH := -march=rv64imafd_zicsr_zifencei -mabi=lp64
+$(PRIV_DIR)/rv32/%: RISCV_ARCH := -march=rv32imafd_zicsr_zifencei -mabi=ilp32
+define PRIV_RULES
+$(PRIV_DIR)/$1/%.o: tests/privileged/%.c
+	@mkdir -p $$(@D)
+	@$$(RISCV_CC) $$(RISCV_ARCH) $$(PRIV_CFLAGS) -MMD -MP -c $$< -o $$@
+$(PRIV_DIR)/$1/%.o: tests/privileged/%.S
+	@mkdir -p $$(@D)
+	@$$(RISCV_CC) $$(RISCV_ARCH) $$(PRIV_CFLAGS) -MMD -MP -c $$< -o $$@
+$(PRIV_DIR)/$1/%.elf: $(PRIV_DIR)/$1/topics/%.o $(PRIV_SHARED:%=$(PRIV_DIR)/$1/%.o) tests/privileged/guest.ld
+	@echo "  RISCV   $$@"
+	@$$(RISCV_CC) $$(RISCV_ARCH) $$(PRIV_CFLAGS) -Wl,--build-id=none,--no-warn-rwx-segments -T tests/privileged/guest.ld \
+	    $$(filter %.o,$$^) -o $$@
+endef
+$(foreach rv,rv64 rv32,$(eval $(call PRIV_RULES,$(rv))))
+.PRECIOUS: $(PRIV_DIR)/rv64/%.o $(PRIV_DIR)/rv32/%.o
+-include $(wildcard $(PRIV_DIR)/*/*.d $(PRIV_DIR)/*/topics/*.d)
 
 # --- Running and testing ---
 
@@ -186,6 +218,9 @@ TEST := tests/run --build $(BUILD)
 check: all unit-tests $(INPUTS_DIR)/replay
 	@$(TEST) $(TESTS)
 check-quick: all unit-tests $(INPUTS_DIR)/replay
+check: all unit-tests privileged-programs
+	@$(TEST) $(TESTS)
+check-quick: all unit-tests privileged-programs
 	@$(TEST) --quick $(TESTS)
 check-interp: all unit-tests
 	@$(TEST) --accel interp $(TESTS)
