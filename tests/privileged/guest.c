@@ -185,7 +185,7 @@ void check_value(struct trap t, reg value, const char *name, ...)
 
 void check_illegal(struct trap t, uint32_t bits, const char *name, ...)
 {
-    bool ok = t.cause == ILLEGAL && (t.tval == bits || t.tval == 0);
+    bool ok = t.cause == ILLEGAL && t.tval == bits;
     va_list args;
     va_start(args, name);
     result(ok, name, args);
@@ -233,8 +233,10 @@ static void park(unsigned h)
     __atomic_fetch_add(&nr_up, 1, __ATOMIC_SEQ_CST);
     for (;;) {
         void (*job)(unsigned) = __atomic_load_n(&contexts[h].job, __ATOMIC_ACQUIRE);
-        if (!job)
+        if (!job) {
+            pause_hart();
             continue;
+        }
         job(h);
         __atomic_store_n(&contexts[h].job, NULL, __ATOMIC_RELEASE);
     }
@@ -242,9 +244,9 @@ static void park(unsigned h)
 
 unsigned nr_harts(void)
 {
-    uint64_t until = mtime() + 100000;
+    uint64_t until = mtime() + 50000000;
     while (__atomic_load_n(&nr_up, __ATOMIC_SEQ_CST) < NR_HARTS - 1 && mtime() < until)
-        ;
+        pause_hart();
     return 1 + __atomic_load_n(&nr_up, __ATOMIC_SEQ_CST);
 }
 
@@ -257,7 +259,19 @@ void harts_wait(void)
 {
     for (unsigned h = 1; h < NR_HARTS; h++)
         while (__atomic_load_n(&contexts[h].job, __ATOMIC_ACQUIRE))
-            ;
+            pause_hart();
+}
+
+// Smstateen, where there is one, lets S-mode use senvcfg.
+static void enable_state(void)
+{
+    if (!has_csr(CSR_MSTATEEN0))
+        return;
+#if XLEN == 64
+    csr_write(CSR_MSTATEEN0, ~(reg)0);
+#else
+    csr_write(CSR_MSTATEEN0H, ~(reg)0);
+#endif
 }
 
 void start(unsigned h)
@@ -266,6 +280,7 @@ void start(unsigned h)
         park(h);
     if (has('S'))
         csr_write(CSR_STVEC, s_trap);
+    enable_state();
     pmp_open();
     topic();
     put_string("done\n");
@@ -458,8 +473,9 @@ void pmp_set_cfg(unsigned entry, reg cfg)
 
 #define EACH_PMPADDR(M)                                                                        \
     M(0x0)                                                                                     \
-    M(0x1) M(0x2) M(0x3) M(0x4) M(0x5) M(0x6) M(0x7) M(0x8) M(0x9) M(0xa) M(0xb) M(0xc) M(0xd) \
-        M(0xe) M(0xf)
+    M(0x1)                                                                                     \
+    M(0x2) M(0x3) M(0x4) M(0x5) M(0x6) M(0x7) M(0x8) M(0x9) M(0xa) M(0xb) M(0xc) M(0xd) M(0xe) \
+        M(0xf)
 
 reg pmp_addr(unsigned entry)
 {

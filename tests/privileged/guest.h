@@ -23,7 +23,8 @@
 #define CTX_TVAL    25
 #define CTX_STATUS  26
 #define CTX_VECTOR  27
-#define CTX_RESET   28 /* sc, mstatus, mcause, mseccfg, pmpcfg0, minstret at reset */
+#define CTX_RESET   28 /* sc, mstatus, mcause, mseccfg, pmpcfg0 at reset */
+#define CTX_INSTRET 33
 #define CTX_JOB     34
 #define CTX_SIZE    36
 
@@ -66,9 +67,11 @@ typedef unsigned long reg; /* XLEN bits */
 #define CSR_MTVEC         0x305
 #define CSR_MCOUNTEREN    0x306
 #define CSR_MENVCFG       0x30a
+#define CSR_MSTATEEN0     0x30c
 #define CSR_MSTATUSH      0x310
 #define CSR_MEDELEGH      0x312
 #define CSR_MENVCFGH      0x31a
+#define CSR_MSTATEEN0H    0x31c
 #define CSR_MCOUNTINHIBIT 0x320
 #define CSR_MHPMEVENT3    0x323
 #define CSR_MSCRATCH      0x340
@@ -221,7 +224,7 @@ void uart_interrupts(bool on);
 /* ---- Harts ---- */
 
 struct context {
-    reg saved[14], running, a0, t[7], cause, epc, tval, status, vector, reset[6];
+    reg saved[14], running, a0, t[7], cause, epc, tval, status, vector, reset[5], instret;
     void (*job)(unsigned hart);
     reg unused;
 };
@@ -229,6 +232,11 @@ struct context {
 extern struct context contexts[NR_HARTS];
 
 unsigned hart(void);
+/* What a hart does while it waits for another one: a hint to let that one go on. */
+static inline void pause_hart(void)
+{
+    __asm__ volatile(".4byte 0x0100000f" : : : "memory"); /* pause */
+}
 unsigned nr_harts(void); /* that came up; waits for them */
 /* Has a parked hart do something; harts_wait waits until all are parked again. */
 void hart_start(unsigned h, void (*job)(unsigned hart));

@@ -117,6 +117,7 @@ bool paging_on(const struct scheme *s)
     if (csr_read(CSR_SATP) == satp_value(root, 0))
         return true;
     paging_off();
+    scheme = NULL;
     return false;
 }
 

@@ -36,7 +36,7 @@ bool paging_on(const struct scheme *s);
 void paging_off(void);
 /* The largest scheme there is; false: none. */
 bool paging_on_any(void);
-extern const struct scheme *scheme; /* in use */
+extern const struct scheme *scheme; /* the last one in use; NULL: there is none */
 
 /* A free stretch of the address space, aligned to the largest page. */
 reg window(void);

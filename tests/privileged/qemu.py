@@ -31,7 +31,8 @@ class Entry:
 
 # topics and checks are patterns; a check is "PARAGRAPH: NAME".
 ENTRIES = (
-    Entry(("7.2",), "*", ("*: an AMO", "*: AMO*", "*: cause 6 from *", "*an AMO fails"),
+    Entry(("7.2",), "*", ("*: an AMO", "*: AMO*", "*: cause 6 from *", "*an AMO fails",
+                        "Atomic Memory Operations: *"),
           """Machine Cause (mcause) Register: AMOs "generate store/AMO exceptions"; an AMO that may not read, or is
           misaligned, raises a load exception there."""),
     Entry(("7.2",), "walk", ("*: a pointer to where nothing is at level *",),
@@ -55,6 +56,8 @@ ENTRIES = (
     Entry(("7.2",), "status", ("*: MPP holds something legal when 2 is written",),
           """Privilege and Global Interrupt-Enable Stack: xPP are WARL and "can hold only privilege mode x and any
           implemented privilege mode lower than x"."""),
+    Entry(("7.2",), "status", ("Svinval: *sinval.vma *",),
+          """Svinval: SINVAL.VMA raises "the same exceptions as SFENCE.VMA"; it raises none."""),
     Entry(("7.2", "10.0"), "status", ("Svinval: sfence.w.inval in U-mode", "Svinval: sfence.inval.ir in U-mode"),
           """Svinval: "Attempting to execute SFENCE.W.INVAL or SFENCE.INVAL.IR in U-mode raises an illegal-instruction
           exception"."""),
@@ -65,7 +68,7 @@ ENTRIES = (
           """Machine Trap Delegation Registers: "medeleg[11] is read-only zero"."""),
     Entry(("7.2",), "delegation", ("*: medelegh exists in RV32",),
           """Machine Trap Delegation Registers of version 1.13; that of QEMU 7.2 is 1.12, which had no medelegh."""),
-    Entry(("10.0",), "delegation", ("*: cause 6 from *",),
+    Entry(("10.0",), "*", ("*: cause 6 from *", "Atomic Memory Operations: * at 14*"),
           """Misaligned Atomicity Granule PMA: where an AMO's bytes do not lie within one granule, "an exception is
           raised"; with Zama16b none is."""),
     Entry(("7.2",), "interrupts", ("*: all sets of enabled interrupts, *",),
@@ -84,6 +87,42 @@ ENTRIES = (
           illegal instruction in 7.2 and an access fault in 10.0."""),
     Entry(("7.2",), "smepmp", ("*: RLB=1: the address below a locked TOR", "Smepmp: MML=1, RLB=0: *"),
           """Smepmp of version 1.0; QEMU 7.2 has an earlier draft of it."""),
+    Entry(("7.2",), "values", (STOPS,),
+          """Machine Trap Value (mtval) Register, on an instruction over the end of a page whose second half is nowhere:
+          an access fault. QEMU itself ends, by an assertion."""),
+    Entry(("7.2",), "misaligned", ("*second page that PMP protects*",),
+          """Priority and Matching Logic: a misaligned access over the end of a page is checked as a whole, against the
+          first page, which makes loads fault that are allowed, and gives the first byte for the one that faults."""),
+    Entry(("7.2",), "registers", ("CSR Instructions: csrr? with a register that holds 0 writes",),
+          """CSR Instructions: "if rs1 specifies a register other than x0, and that register holds a zero value, the
+          instruction will not action any attendant per-field side effects, but will action any side effects caused by
+          writing to the entire CSR", of which the exception of a read-only CSR is one."""),
+    Entry(("7.2", "10.0"), "registers", ("*epc) Register: its low bits are 0",),
+          """Machine Exception Program Counter Register: "The low bit of mepc is always zero"."""),
+    Entry(("10.0",), "registers", ("*: reserved letters are 0",),
+          """Machine ISA Register: "All bits that are reserved for future use must return zero"; G is set."""),
+    Entry(("7.2", "10.0"), "float_state", ("*: fcvt.w.s in * makes it Dirty",
+                                           "*: fcvt.l.d in * makes it Dirty", "*: feq.s in * makes it Dirty"),
+          """Extension Context Status: "Execute instruction that possibly modifies state: Dirty". Where flags alone are
+          changed, FS stays."""),
+    Entry(("7.2", "10.0"), "counters", ("*: a value written to minstret is what the next instruction reads",
+                                        "*not retire", "*: what comes before an ecall does"),
+          """Hardware Performance Monitor: "Any CSR write takes effect after the writing instruction has otherwise
+          completed", and Environment Call: "not considered to retire, and should not increment the minstret CSR". There
+          the write counts, and so do instructions that trap."""),
+    Entry(("7.2", "10.0"), "counters", ("*: m* counts again, into the upper half", "*: m* wraps around",
+                                        "*: m* stands while inhibited", "*: bit 1 is read-only 0"),
+          """Hardware Performance Monitor: counters are of 64 bits, also in RV32, and Counter-Inhibit Register: "When the
+          CY, IR bit is set, the corresponding counter does not increment"; bit 1 has no counter."""),
+    Entry(("7.2", "10.0"), "timer", ("*: STCE=0: stimecmp does not make STIP pending", "*: STCE=1 again: stimecmp counts"),
+          """Machine Environment Configuration Register: with STCE=0 "STIP in mip and sip reverts to its defined behavior
+          as if this extension is not implemented"; there it stays as it was, and setting STCE does not compare."""),
+    Entry(("10.0",), "cache_blocks", ("*: CBIE = 2 is reserved",),
+          """Machine Environment Configuration Register: "The encoding 0b10 is reserved"."""),
+    Entry(("10.0",), "cache_blocks", ("*of cache blocks: cbo.*",),
+          """Page-Fault, Guest-Page-Fault, and Access-Fault Exceptions: "the relevant *tval CSR is written with the
+          faulting effective address (i.e. the value of rs1)", not that of the block; and a block where nothing is may
+          not be managed."""),
 )
 
 

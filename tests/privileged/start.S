@@ -118,6 +118,8 @@ m_vector:
 
 trapped:
     ST      t0, CTX(CTX_VECTOR)
+    csrr    t0, minstret            # the handler's sixth instruction
+    ST      t0, CTX(CTX_INSTRET)
     li      t0, MSTATUS_MPRV
     csrrc   t0, mstatus, t0
     ST      t0, CTX(CTX_STATUS)

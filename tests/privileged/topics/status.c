@@ -3,10 +3,6 @@
 // in returns.c, memory privilege in memory.c.
 #include "guest.h"
 
-#define SSTATUS (MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_FS | MSTATUS_SUM | MSTATUS_MXR)
-
-extern const char s_trap[];
-
 static void check_writable(reg bits, bool writable, const char *name)
 {
     reg old = csr_read(CSR_MSTATUS);
@@ -89,29 +85,36 @@ static void check_widths(void)
 #endif
 }
 
+static reg sstatus_bits(void)
+{
+    return MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | (has('F') ? MSTATUS_FS : 0) |
+           (has_paging() ? MSTATUS_SUM | MSTATUS_MXR : 0);
+}
+
 // sstatus shows and changes some bits of mstatus.
 static void check_view(void)
 {
+    reg bits = sstatus_bits();
     static const reg not_supervisors[] = {MSTATUS_MPIE, MSTATUS_MPP, MSTATUS_TVM, MSTATUS_TW,
                                           MSTATUS_TSR};
     paragraph("Supervisor Status (sstatus) Register");
     reg old = csr_read(CSR_MSTATUS);
     csr_write(CSR_SSTATUS, ~(reg)0);
-    check((csr_read(CSR_MSTATUS) & SSTATUS), SSTATUS, "all of its bits are mstatus's");
+    check((csr_read(CSR_MSTATUS) & bits), bits, "all of its bits are mstatus's");
     check(csr_read(CSR_MSTATUS) &
               (MSTATUS_MPIE | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR | MSTATUS_MIE),
           old &
               (MSTATUS_MPIE | MSTATUS_MPRV | MSTATUS_TVM | MSTATUS_TW | MSTATUS_TSR | MSTATUS_MIE),
           "writing it leaves M-mode's bits");
     csr_write(CSR_SSTATUS, 0);
-    check(csr_read(CSR_MSTATUS) & SSTATUS, 0, "cleared");
+    check(csr_read(CSR_MSTATUS) & bits, 0, "cleared");
     for (unsigned i = 0; i < ARRAY_LEN(not_supervisors); i++) {
         csr_write(CSR_MSTATUS, old | not_supervisors[i]);
         check(csr_read(CSR_SSTATUS) & not_supervisors[i], 0, "bits %x of mstatus are not seen",
               not_supervisors[i]);
     }
-    csr_write(CSR_MSTATUS, old | MSTATUS_SUM | MSTATUS_SPP);
-    check(csr_read(CSR_SSTATUS) & SSTATUS, (old | MSTATUS_SUM | MSTATUS_SPP) & SSTATUS,
+    csr_write(CSR_MSTATUS, old | MSTATUS_SPIE | MSTATUS_SPP);
+    check(csr_read(CSR_SSTATUS) & bits, (old | MSTATUS_SPIE | MSTATUS_SPP) & bits,
           "it shows what mstatus has");
     csr_write(CSR_MSTATUS, old);
 #if XLEN == 64
