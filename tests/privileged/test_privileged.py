@@ -45,6 +45,8 @@ CONFIGURATIONS = (
     Configuration("rv64, A and D by software", 64, "max,svade=on", ("accessed", "misaligned", "types")),
     Configuration("rv64 without C", 64, NO_C, ("values", "registers", "returns", "walk", "code")),
     Configuration("rv32 without C", 32, NO_C, ("values", "registers", "returns", "walk", "code")),
+    Configuration("rv64 without paging", 64, "rv64,mmu=off",
+                  ("status", "registers", "returns", "interrupts", "counters")),
     Configuration("rv64 without S-mode", 64, "rv64,s=off", ("*",), NO_S),
     Configuration("rv32 without S-mode", 32, "rv32,s=off", ("*",), NO_S),
     Configuration("rv64 with M-mode alone", 64, "rv64,s=off,u=off", ("*",), NO_S),
