@@ -87,6 +87,13 @@ ENTRIES = (
           illegal instruction in 7.2 and an access fault in 10.0."""),
     Entry(("7.2",), "smepmp", ("*: RLB=1: the address below a locked TOR", "Smepmp: MML=1, RLB=0: *"),
           """Smepmp of version 1.0; QEMU 7.2 has an earlier draft of it."""),
+    Entry(("7.2",), "reservations", ("*: SC.? at ? is misaligned", "*: SC.? at ?: the trap value", "*: SC that would fail, *"),
+          """Load-Reserved/Store-Conditional Instructions: "If the address is not naturally aligned, an address-misaligned
+          exception or an access-fault exception will be generated", and "No SC.W instruction shall retire unless it
+          passes memory permission checks"; an SC that fails is not checked at all."""),
+    Entry(("10.0",), "reservations", ("*: SC that would fail, to where nothing is",),
+          """Load-Reserved/Store-Conditional Instructions, as for 7.2, but for page tables and PMP: of an SC that fails the
+          bus is not asked."""),
     Entry(("7.2",), "values", (STOPS,),
           """Machine Trap Value (mtval) Register, on an instruction over the end of a page whose second half is nowhere:
           an access fault. QEMU itself ends, by an assertion."""),

@@ -421,6 +421,12 @@ Test(riscv_trap, reservations_fault)
     rig_priv(&r, PRIV_U);
     riscv_sc(r.cpu, a, 3, 0, 0);
     cr_assert_eq(rig_fault(&r), EXC_STORE_ACCESS);
+    r.rv->s.reserved = 0; // those that fail, too
+    riscv_sc(r.cpu, a, 3, 0, 0);
+    cr_assert_eq(rig_fault(&r), EXC_STORE_ACCESS);
+    rig_priv(&r, PRIV_M);
+    riscv_sc(r.cpu, 0x1000, 3, 0, 0); // nothing there
+    cr_assert_eq(rig_fault(&r), EXC_STORE_ACCESS);
     rig_free(&r);
 }
 
