@@ -94,6 +94,9 @@ ENTRIES = (
     Entry(("10.0",), "reservations", ("*: SC that would fail, to where nothing is",),
           """Load-Reserved/Store-Conditional Instructions, as for 7.2, but for page tables and PMP: of an SC that fails the
           bus is not asked."""),
+    Entry(("7.2", "10.0"), "reservations", ("*: SC fails behind a device's write of what was there already",),
+          """Load-Reserved/Store-Conditional Instructions: "The SC must fail if a write from some other device to the bytes
+          accessed by the LR can be observed to occur between the LR and SC"; it compares values."""),
     Entry(("7.2",), "values", (STOPS,),
           """Machine Trap Value (mtval) Register, on an instruction over the end of a page whose second half is nowhere:
           an access fault. QEMU itself ends, by an assertion."""),

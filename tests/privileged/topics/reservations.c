@@ -166,11 +166,44 @@ static void check_remapped(void)
     check(stored, 0, "SC in S-mode fails where LR's address meant another page in M-mode");
 }
 
+// ---- Devices ----
+
+#define FW_CFG 0x10100000ul // the board's; its DMA reads an item into memory
+
+static uint32_t swapped(uint32_t v)
+{
+    return v << 24 | (v & 0xff00) << 8 | (v >> 8 & 0xff00) | v >> 24;
+}
+
+static bool device_writes(reg to)
+{
+    static volatile uint32_t request[4] __attribute__((aligned(16)));
+    request[0] = swapped(0x0a); // select item 0, the signature, and read
+    request[1] = swapped(4);
+    request[2] = 0;
+    request[3] = swapped((uint32_t)to);
+    *word_at(FW_CFG + 16) = 0;
+    struct trap t = sequence(M, op_lr_dma_sc, to, FW_CFG + 20, swapped((uint32_t)(reg)request));
+    return t.cause == NONE && t.value != 0;
+}
+
+// As a string.
+static const uint32_t signature = 'Q' | 'E' << 8 | 'M' << 16 | 'U' << 24;
+
+static void check_devices(void)
+{
+    set_words(1, 2);
+    check_true(device_writes(HERE), "SC fails behind a device's write to what LR reserved");
+    check(*word_at(HERE), signature, "what the device wrote stays");
+    check_true(device_writes(HERE), "SC fails behind a device's write of what was there already");
+}
+
 void topic(void)
 {
     check_success();
     check_failures();
     check_values();
+    check_devices();
     check_alignment();
     if (!paging_on_any()) {
         skip("paging");
