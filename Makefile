@@ -103,8 +103,11 @@ $(PROGRAM): $(MAIN_OBJECT) $(LIBRARY)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS)
 
-# References that one test alone needs.
-LIBS_test_softfloat := -lmpfr -lgmp
+# What some tests alone need: the exact reference for floating point.
+FLOAT_TESTS := $(BUILD)/tests/unit/test_softfloat $(BUILD)/tests/unit/test_riscv_float
+FLOAT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/float/*.c))
+$(FLOAT_TESTS): $(FLOAT_OBJECTS)
+$(FLOAT_TESTS): TEST_LIBS := -lmpfr -lgmp
 
 # A guest that some of them run.
 BUSY := $(BUILD)/tests/unit/guests/busy.elf
@@ -117,10 +120,10 @@ $(BUSY): tests/unit/guests/busy.c
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRARY)
 	@echo "  LINK    $@"
-	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS) $(LIBS_$(@F))
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS) $(TEST_LIBS)
 
 .PRECIOUS: $(BUILD)/%.o
--include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(UNIT_TESTS:%=%.o))
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(FLOAT_OBJECTS) $(UNIT_TESTS:%=%.o))
 
 # --- Random programs ---
 
