@@ -19,7 +19,7 @@ DEPS :=
 ifneq ($(filter run,$(GOALS)),)
 DEPS := run
 endif
-ifneq ($(filter check check-% bench,$(GOALS)),)
+ifneq ($(filter check check-% fuzz-float bench,$(GOALS)),)
 DEPS := check
 endif
 ifneq ($(filter fuzz-inputs-program,$(GOALS)),)
@@ -208,6 +208,15 @@ $(foreach rv,rv64 rv32,$(eval $(call PRIV_RULES,$(rv))))
 .PRECIOUS: $(PRIV_DIR)/rv64/%.o $(PRIV_DIR)/rv32/%.o
 -include $(wildcard $(PRIV_DIR)/*/*.d $(PRIV_DIR)/*/topics/*.d)
 
+# --- Floating point against the exact reference, at length ---
+
+# For each group of instructions, by each executor.
+FLOAT_CASES := 10000000
+.PHONY: fuzz-float
+fuzz-float: $(FLOAT_TESTS)
+	@RISCV_FLOAT_CASES=$(FLOAT_CASES) $(BUILD)/tests/unit/test_riscv_float
+	@SOFTFLOAT_CASES=$$(($(FLOAT_CASES) / 16)) $(BUILD)/tests/unit/test_softfloat
+
 # --- Running and testing ---
 
 .PHONY: deps run check check-quick check-interp check-asan check-unit check-stress bench
@@ -280,6 +289,7 @@ help:
 	@echo 'make check-interp run all tests with the interpreter'
 	@echo 'make check-asan   the quick ones under the sanitizers; check-stress: with tiny caches'
 	@echo 'make fuzz-inputs  search for inputs that break something (TARGETS="name..." TIME=seconds for each)'
+	@echo 'make fuzz-float   floating point against MPFR, ten million cases a group (FLOAT_CASES=N)'
 	@echo 'make bench        measure (BENCH="boot kernels run" for some of it)'
 	@echo 'make deps         install the Debian packages that all of this needs'
 	@echo 'make install      PREFIX, DESTDIR; make uninstall'
