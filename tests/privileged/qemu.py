@@ -35,9 +35,10 @@ ENTRIES = (
                         "Atomic Memory Operations: *"),
           """Machine Cause (mcause) Register: AMOs "generate store/AMO exceptions"; an AMO that may not read, or is
           misaligned, raises a load exception there."""),
-    Entry(("7.2",), "walk", ("*: a pointer to where nothing is at level *",),
+    Entry(("7.2",), "walk", ("*: a pointer to where nothing is at level *", "*: a root where nothing is",
+                           "*: a table beyond 4 GiB at level *", "*: a page beyond 4 GiB at level *"),
           """Virtual Address Translation Process, step 2: "If accessing pte violates a PMA or PMP check, raise an
-          access-fault exception"; it raises a page fault there."""),
+          access-fault exception"; it raises a page fault there, and in RV32 for pages beyond 4 GiB, too."""),
     Entry(("7.2",), "walk", ("*: bit * set in a leaf at level *", "*: bit * set in a pointer at level *",
                              "*: a reserved bit at level *", "*: a leaf at level 0: a fetch", "*: a fetch in the upper half"),
           """Sv39, Addressing and Memory Protection, on bits 60-54: "If any of these bits are set, a page-fault exception

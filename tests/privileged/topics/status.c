@@ -47,6 +47,20 @@ static void check_fields(void)
                    "VS is read-only 0 without S-mode and V");
 }
 
+// Little-endian only, or both: what is read back is what the hart does.
+static void check_endianness(void)
+{
+    paragraph("Endianness Control in mstatus and mstatush Registers");
+    reg old = csr_read(CSR_MSTATUS);
+    check(old & MSTATUS_UBE, 0, "UBE is 0");
+#if XLEN == 64
+    check(old >> 36 & 3, 0, "SBE and MBE are 0");
+#endif
+    if (!has('U'))
+        check(csr_probe(CSR_MSTATUS, old | MSTATUS_UBE) & MSTATUS_UBE, 0,
+              "UBE is read-only 0 without U-mode");
+}
+
 static bool priv_exists(unsigned priv)
 {
     return priv == M || (priv == S && has('S')) || (priv == U && has('U'));
@@ -192,6 +206,7 @@ static void check_tsr(void)
 void topic(void)
 {
     check_fields();
+    check_endianness();
     check_mpp();
     check_widths();
     if (!has('S')) {

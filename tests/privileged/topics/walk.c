@@ -186,6 +186,32 @@ static void check_page_nowhere(void)
     set_pte(pte_at(va, 0), 0);
 }
 
+// Not even the code can be fetched.
+static void check_root_nowhere(void)
+{
+    reg old = csr_read(CSR_SATP);
+    csr_write(CSR_SATP, satp_value(NOWHERE, 0));
+    sfence();
+    check_trap(run(S, op_nop, 0, 0), FETCH_ACCESS, (reg)op_nop, "a root where nothing is");
+    csr_write(CSR_SATP, old);
+    sfence();
+}
+
+#if XLEN == 32
+// Physical addresses have 34 bits.
+static void check_upper_bits(void)
+{
+    reg va = window(), beyond = BIT(30); // bit 32 of the address
+    set_pte(pte_at(va, 0), PTE_PPN(ARENA) | beyond | GOOD);
+    expect_access_fault(va, "a page beyond 4 GiB", 0);
+    set_pte(pte_at(va, 0), 0);
+    reg *pointer = pte_at(va, 1), good = *pointer;
+    set_pte(pointer, good | beyond);
+    expect_access_fault(va, "a table beyond 4 GiB", 1);
+    set_pte(pointer, good);
+}
+#endif
+
 // PMP is checked for each access to a table, as if by S-mode.
 static void check_table_pmp(unsigned level)
 {
@@ -289,9 +315,12 @@ static void check_scheme(const struct scheme *s)
     check_no_leaf();
     check_page_nowhere();
     check_page_pmp();
+    check_root_nowhere();
     check_index();
 #if XLEN == 64
     check_canonical();
+#else
+    check_upper_bits();
 #endif
     check_value(run(M, op_lw, ARENA + 4, 0), PATTERN, "M-mode does not translate");
     paging_off();
