@@ -19,7 +19,7 @@ DEPS :=
 ifneq ($(filter run,$(GOALS)),)
 DEPS := run
 endif
-ifneq ($(filter check check-% bench,$(GOALS)),)
+ifneq ($(filter check check-% fuzz-float bench,$(GOALS)),)
 DEPS := check
 endif
 ifneq ($(filter fuzz-inputs-program,$(GOALS)),)
@@ -103,8 +103,11 @@ $(PROGRAM): $(MAIN_OBJECT) $(LIBRARY)
 	@echo "  LINK    $@"
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS)
 
-# References that one test alone needs.
-LIBS_test_softfloat := -lmpfr -lgmp
+# What some tests alone need: the exact reference for floating point.
+FLOAT_TESTS := $(BUILD)/tests/unit/test_softfloat $(BUILD)/tests/unit/test_riscv_float
+FLOAT_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/float/*.c))
+$(FLOAT_TESTS): $(FLOAT_OBJECTS)
+$(FLOAT_TESTS): TEST_LIBS := -lmpfr -lgmp
 
 # A guest that some of them run.
 BUSY := $(BUILD)/tests/unit/guests/busy.elf
@@ -117,10 +120,10 @@ $(BUSY): tests/unit/guests/busy.c
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(UNIT_SHARED) $(LIBRARY)
 	@echo "  LINK    $@"
-	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS) $(LIBS_$(@F))
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LIBS) $(CRITERION_LIBS) $(TEST_LIBS)
 
 .PRECIOUS: $(BUILD)/%.o
--include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(UNIT_TESTS:%=%.o))
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(MAIN_OBJECT) $(UNIT_SHARED) $(FLOAT_OBJECTS) $(UNIT_TESTS:%=%.o))
 
 # --- Random programs ---
 
@@ -172,6 +175,47 @@ fuzz-inputs:
 	@tests/fuzzers/run --build $(BUILD)/fuzz-inputs --time $(TIME) $(TARGETS)
 
 -include $(INPUTS_OBJECTS:.o=.d) $(INPUTS_MAINS:.o=.d)
+# --- Privileged architecture: bare guest programs, one a topic ---
+
+PRIV_DIR := $(BUILD)/tests/privileged
+PRIV_TOPICS := $(patsubst tests/privileged/topics/%.c,%,$(sort $(wildcard tests/privileged/topics/*.c)))
+PRIV_SHARED := $(notdir $(basename $(wildcard tests/privileged/*.c tests/privileged/*.S)))
+PRIV_CFLAGS := -std=gnu17 -O2 -Wall -Wextra -Wshadow -Werror -ffreestanding -fno-tree-loop-distribute-patterns \
+    -mcmodel=medany -nostdlib -Itests/privileged
+PRIVILEGED :=
+ifneq ($(shell command -v $(RISCV_CC)),) # the harness says what is missing
+PRIVILEGED := $(foreach rv,rv64 rv32,$(PRIV_TOPICS:%=$(PRIV_DIR)/$(rv)/%.elf))
+endif
+
+.PHONY: privileged-programs
+privileged-programs: $(PRIVILEGED)
+
+$(PRIV_DIR)/rv64/%: RISCV_ARCH := -march=rv64imafd_zicsr_zifencei -mabi=lp64
+$(PRIV_DIR)/rv32/%: RISCV_ARCH := -march=rv32imafd_zicsr_zifencei -mabi=ilp32
+define PRIV_RULES
+$(PRIV_DIR)/$1/%.o: tests/privileged/%.c
+	@mkdir -p $$(@D)
+	@$$(RISCV_CC) $$(RISCV_ARCH) $$(PRIV_CFLAGS) -MMD -MP -c $$< -o $$@
+$(PRIV_DIR)/$1/%.o: tests/privileged/%.S
+	@mkdir -p $$(@D)
+	@$$(RISCV_CC) $$(RISCV_ARCH) $$(PRIV_CFLAGS) -MMD -MP -c $$< -o $$@
+$(PRIV_DIR)/$1/%.elf: $(PRIV_DIR)/$1/topics/%.o $(PRIV_SHARED:%=$(PRIV_DIR)/$1/%.o) tests/privileged/guest.ld
+	@echo "  RISCV   $$@"
+	@$$(RISCV_CC) $$(RISCV_ARCH) $$(PRIV_CFLAGS) -Wl,--build-id=none,--no-warn-rwx-segments -T tests/privileged/guest.ld \
+	    $$(filter %.o,$$^) -o $$@
+endef
+$(foreach rv,rv64 rv32,$(eval $(call PRIV_RULES,$(rv))))
+.PRECIOUS: $(PRIV_DIR)/rv64/%.o $(PRIV_DIR)/rv32/%.o
+-include $(wildcard $(PRIV_DIR)/*/*.d $(PRIV_DIR)/*/topics/*.d)
+
+# --- Floating point against the exact reference, at length ---
+
+# For each group of instructions, by each executor.
+FLOAT_CASES := 10000000
+.PHONY: fuzz-float
+fuzz-float: $(FLOAT_TESTS)
+	@RISCV_FLOAT_CASES=$(FLOAT_CASES) $(BUILD)/tests/unit/test_riscv_float
+	@SOFTFLOAT_CASES=$$(($(FLOAT_CASES) / 16)) $(BUILD)/tests/unit/test_softfloat
 
 # --- Running and testing ---
 
@@ -186,6 +230,9 @@ TEST := tests/run --build $(BUILD)
 check: all unit-tests $(INPUTS_DIR)/replay
 	@$(TEST) $(TESTS)
 check-quick: all unit-tests $(INPUTS_DIR)/replay
+check: all unit-tests privileged-programs
+	@$(TEST) $(TESTS)
+check-quick: all unit-tests privileged-programs
 	@$(TEST) --quick $(TESTS)
 check-interp: all unit-tests
 	@$(TEST) --accel interp $(TESTS)
@@ -242,6 +289,7 @@ help:
 	@echo 'make check-interp run all tests with the interpreter'
 	@echo 'make check-asan   the quick ones under the sanitizers; check-stress: with tiny caches'
 	@echo 'make fuzz-inputs  search for inputs that break something (TARGETS="name..." TIME=seconds for each)'
+	@echo 'make fuzz-float   floating point against MPFR, ten million cases a group (FLOAT_CASES=N)'
 	@echo 'make bench        measure (BENCH="boot kernels run" for some of it)'
 	@echo 'make deps         install the Debian packages that all of this needs'
 	@echo 'make install      PREFIX, DESTDIR; make uninstall'

@@ -139,6 +139,15 @@ static void tell_code_written(struct mem *mem, paddr_t addr, uint64_t len)
     }
 }
 
+static void tell_written(struct mem *mem, paddr_t addr, uint64_t len)
+{
+    const struct mem_listener *l;
+    for (unsigned i = 0; (l = listener_at(mem, i)); i++) {
+        if (l->written)
+            l->written(l->opaque, addr, len);
+    }
+}
+
 static bool is_huge(const struct mem_region *r)
 {
     return r->size >= HUGE_MIN;
@@ -513,6 +522,7 @@ static enum mem_status write_inside(struct mem *mem, struct mem_region *r, uint6
 {
     if (r->kind == MEM_RAM) {
         mem_note_write(mem, r, offset, size);
+        tell_written(mem, r->base + offset, size);
         store_le(r->host + offset, size, value);
         return MEM_OK;
     }
@@ -632,6 +642,7 @@ static enum mem_status store_bytes(struct mem *mem, paddr_t addr, const void *bu
     if (status != MEM_OK)
         return status;
     const uint8_t *from = buf;
+    tell_written(mem, addr, len);
     for (uint64_t n; len; addr += n, from += n, len -= n) {
         struct mem_region *r = mem_find(mem, addr);
         n = stretch(r, addr, len);
@@ -710,8 +721,10 @@ uint8_t *mem_ptr(struct mem *mem, paddr_t addr, uint64_t len, bool for_write)
         return NULL;
     if (len > r->size - (addr - r->base))
         return NULL;
-    if (for_write && len)
+    if (for_write && len) {
         mem_note_write(mem, r, addr - r->base, len);
+        tell_written(mem, addr, len);
+    }
     return r->host + (addr - r->base);
 }
 

@@ -74,6 +74,8 @@ struct mem_listener {
     void (*code_written)(void *opaque, paddr_t addr, uint64_t len);
     // The map itself changed (regions added, ROMD toggled): forget everything.
     void (*remapped)(void *opaque);
+    // Bytes of memory were written, or are about to be, by somebody who is no CPU (or by a CPU's page-table walk).
+    void (*written)(void *opaque, paddr_t addr, uint64_t len);
     void *opaque;
 };
 

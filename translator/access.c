@@ -291,6 +291,21 @@ bool cpu_zero(struct cpu *cpu, vaddr_t addr, unsigned len)
     return true;
 }
 
+bool cpu_translate(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access, paddr_t *paddr)
+{
+    struct tlb_entry temp;
+    assert((addr & ~PAGE_MASK) <= PAGE_SIZE - size);
+    const struct tlb_entry *e = access_translate(cpu, addr, size, access, cpu->key_regime, &temp);
+    if (!e)
+        return false;
+    *paddr = e->host + (addr & ~PAGE_MASK);
+    if (miss_bits(e, addr, access) & TLB_IO)
+        return true;
+    struct mem_region *r = mem_find_host(cpu->mem, (const uint8_t *)e->host);
+    *paddr += r->base - (uintptr_t)r->host;
+    return true;
+}
+
 // Entries of the jump cache depend on translations; a new epoch voids them all.
 // All numbers have been used: begin again, with nothing left that has an old one.
 static void restart_epochs(struct exec *e)

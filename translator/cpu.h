@@ -159,6 +159,11 @@ bool cpu_store(struct cpu *cpu, vaddr_t addr, unsigned size, unsigned memop, uin
 // Stores zeros: as stores of 8 bytes, one after the other, in one page. addr and len are multiples of 8.
 bool cpu_zero(struct cpu *cpu, vaddr_t addr, unsigned len);
 
+// The physical address of what such an access of size bytes within a page would reach; checks that it is allowed, and
+// marks page tables as the access does. False: cpu->fault is set. What the bus says of the address is not asked.
+bool cpu_translate(struct cpu *cpu, vaddr_t addr, unsigned size, enum tlb_access access,
+                   paddr_t *paddr);
+
 // Forgets cached translations of addresses: all, or one page. Also what depends on them (jump cache).
 void cpu_flush_tlb(struct cpu *cpu);
 void cpu_flush_tlb_page(struct cpu *cpu, vaddr_t addr);

@@ -35,6 +35,14 @@ static void on_remapped(void *opaque)
         cpu_flush_tlb(e->cpus[i]);
 }
 
+static void on_written(void *opaque, paddr_t addr, uint64_t len)
+{
+    struct exec *e = opaque;
+    for (unsigned i = 0; i < e->nr_cpus; i++)
+        if (e->cpus[i]->guest->memory_written)
+            e->cpus[i]->guest->memory_written(e->cpus[i], addr, len);
+}
+
 static void on_unlink(void *opaque, struct unit_link *link)
 {
     struct exec *e = opaque;
@@ -71,7 +79,7 @@ struct exec *exec_new(struct mem *mem, const struct host *host, size_t code_size
         exec_free(e);
         return NULL;
     }
-    mem_add_listener(mem, &(struct mem_listener){on_protect, on_code_written, on_remapped, e});
+    mem_add_listener(mem, &(struct mem_listener){on_protect, on_code_written, on_remapped, on_written, e});
     return e;
 }
 

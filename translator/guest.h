@@ -88,6 +88,8 @@ struct guest {
     void (*loaded)(struct cpu *cpu);
     // Another CPU will run next: drop what must not survive (reservations). May be NULL.
     void (*switched_out)(struct cpu *cpu);
+    // A device wrote to memory: drop what must not survive that. May be NULL.
+    void (*memory_written)(struct cpu *cpu, paddr_t addr, uint64_t len);
     // One line of disassembly of the instruction at code[0..len); returns its length in bytes (0: too short).
     unsigned (*disas)(const struct cpu *cpu, vaddr_t pc, const uint8_t *code, size_t len, GString *out);
     // For people: appends the registers in lines.

@@ -198,9 +198,9 @@ static uint64_t mstatus_mask(const struct riscv_cpu *rv)
     if (riscv_has(rv, RV_EXT_U))
         mask |= MSTATUS_MPRV | MSTATUS_TW;
     if (riscv_has(rv, RV_EXT_S))
-        mask |= MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_MXR | MSTATUS_TVM | MSTATUS_TSR;
+        mask |= MSTATUS_SIE | MSTATUS_SPIE | MSTATUS_SPP | MSTATUS_TSR;
     if (riscv_has(rv, RV_EXT_MMU))
-        mask |= MSTATUS_SUM;
+        mask |= MSTATUS_MXR | MSTATUS_SUM | MSTATUS_TVM;
     return mask;
 }
 

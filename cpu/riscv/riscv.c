@@ -262,6 +262,13 @@ static void switched_out(struct cpu *cpu)
     riscv_cpu_of(cpu)->s.reserved = 0;
 }
 
+static void memory_written(struct cpu *cpu, paddr_t addr, uint64_t len)
+{
+    struct riscv_state *s = &riscv_cpu_of(cpu)->s;
+    if (s->reserved && addr < s->reservation + s->reserved && addr + len > s->reservation)
+        s->reserved = 0;
+}
+
 // ---- Making and asking ----
 
 static void cpu_free(struct cpu *cpu)
@@ -347,6 +354,7 @@ const struct guest riscv_guest = {
     .reset = reset,
     .loaded = loaded,
     .switched_out = switched_out,
+    .memory_written = memory_written,
     .disas = riscv_disas,
     .print_registers = riscv_print_registers,
     .debug_view = riscv_debug_view,

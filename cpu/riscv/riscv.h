@@ -137,7 +137,7 @@ struct riscv_state {
     uint64_t mcycle, minstret; // value less cpu_retired, or the value itself while inhibited
     uint64_t pmpaddr[RISCV_NR_PMP];
     uint64_t pmpcfg[RISCV_NR_PMP / 8]; // a byte an entry
-    uint64_t reservation;              // virtual address of LR, valid while `reserved`
+    uint64_t reservation;              // physical address of LR, valid while `reserved`
     uint8_t reserved;                  // bytes that LR covered; 0: no reservation
     uint8_t priv;                      // enum riscv_priv
     uint8_t frm;

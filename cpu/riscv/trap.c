@@ -225,33 +225,62 @@ uint64_t riscv_sfence_inval(struct cpu *cpu, uint64_t insn, uint64_t b, uint64_t
 
 // ---- LR and SC ----
 
+// Where a naturally aligned access goes, in memory.
+static bool find_aligned(struct cpu *cpu, vaddr_t addr, unsigned bytes, enum tlb_access access,
+                         paddr_t *paddr)
+{
+    if (addr & (bytes - 1)) {
+        riscv_fault_align(cpu, addr, access);
+        return false;
+    }
+    return cpu_translate(cpu, addr, bytes, access, paddr);
+}
+
 uint64_t riscv_lr(struct cpu *cpu, uint64_t addr, uint64_t size, uint64_t c, uint64_t d)
 {
     struct riscv_cpu *rv = riscv_cpu_of(cpu);
+    unsigned bytes = 1u << size;
     uint64_t value = 0;
+    paddr_t paddr;
     (void)c;
     (void)d;
-    if (!cpu_load(cpu, addr, 1u << size, (unsigned)size | MO_ALIGN, &value))
+    if (!find_aligned(cpu, addr, bytes, TLB_READ, &paddr) ||
+        !cpu_load(cpu, addr, bytes, (unsigned)size | MO_ALIGN, &value))
         return 0;
-    rv->s.reservation = addr;
-    rv->s.reserved = (uint8_t)(1u << size);
+    rv->s.reservation = paddr;
+    rv->s.reserved = (uint8_t)bytes;
     return (uint64_t)bits_sext(value, 8u << size);
 }
 
+static bool is_reserved(const struct riscv_cpu *rv, paddr_t paddr, unsigned bytes)
+{
+    return rv->s.reserved && paddr >= rv->s.reservation &&
+           paddr + bytes <= rv->s.reservation + rv->s.reserved;
+}
+
+// Whether the bus would take a store.
+static bool is_writable(const struct cpu *cpu, paddr_t paddr)
+{
+    const struct mem_region *r = mem_find(cpu->mem, paddr);
+    return r && r->kind != MEM_ROM;
+}
+
 // Other harts run between slices only, and switching drops the reservation: so it stands unless
-// this hart has given it up, and its own stores don't.
+// this hart has given it up, and its own stores don't. One that fails faults like one that stores.
 uint64_t riscv_sc(struct cpu *cpu, uint64_t addr, uint64_t size, uint64_t value, uint64_t d)
 {
     struct riscv_cpu *rv = riscv_cpu_of(cpu);
     unsigned bytes = 1u << size;
+    paddr_t paddr;
     (void)d;
-    if (addr & (bytes - 1)) {
-        riscv_fault_align(cpu, addr, TLB_WRITE);
+    if (!find_aligned(cpu, addr, bytes, TLB_WRITE, &paddr))
         return 0;
-    }
-    bool holds = rv->s.reserved && addr >= rv->s.reservation &&
-                 addr + bytes <= rv->s.reservation + rv->s.reserved;
-    if (holds && !cpu_store(cpu, addr, bytes, (unsigned)size | MO_ALIGN, value))
+    bool holds = is_reserved(rv, paddr, bytes);
+    if (!holds && !is_writable(cpu, paddr))
+        riscv_fault_bus(cpu, addr, TLB_WRITE);
+    if (holds)
+        cpu_store(cpu, addr, bytes, (unsigned)size | MO_ALIGN, value);
+    if (cpu->fault.pending)
         return 0;
     rv->s.reserved = 0;
     return !holds;

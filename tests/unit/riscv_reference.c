@@ -333,6 +333,7 @@ DO(amocas_q, cas_pair(r, 8))
     DO(                                                                            \
         name, if (a & (sizeof(type) - 1)) trap(r, 6, a);                           \
         bool holds = r->reserved >= sizeof(type) && r->reservation == a;           \
+        if (!holds && !r->trapped) memory(r, a, sizeof(type), 7);                  \
         if (holds && !r->trapped) store(r, a, sizeof(type), b); if (!r->trapped) { \
             set_rd(r, !holds);                                                     \
             r->reserved = 0;                                                       \

@@ -531,9 +531,11 @@ Test(block, pointers_stay_inside_one_region)
 // --- Flags and listeners ---
 
 struct ear {
-    unsigned remaps, protects, writes;
+    unsigned remaps, protects, writes, dma;
     const uint8_t *page;
     paddr_t addr, end; // of all writes to code
+    paddr_t dma_addr;  // of the last write by a bus master
+    uint64_t dma_len;
 };
 
 static void on_protect(void *opaque, const uint8_t *host_page)
@@ -558,9 +560,17 @@ static void on_remapped(void *opaque)
     ((struct ear *)opaque)->remaps++;
 }
 
+static void on_written(void *opaque, paddr_t addr, uint64_t len)
+{
+    struct ear *e = opaque;
+    e->dma++;
+    e->dma_addr = addr;
+    e->dma_len = len;
+}
+
 static void listen_to(struct mem *mem, struct ear *e)
 {
-    struct mem_listener l = {on_protect, on_code_written, on_remapped, e};
+    struct mem_listener l = {on_protect, on_code_written, on_remapped, on_written, e};
     *e = (struct ear){0};
     mem_add_listener(mem, &l);
 }
@@ -626,6 +636,28 @@ Test(flags, code_is_protected_and_its_writes_are_told)
     mem_write_bytes(mem, RAM_BASE, buf, 4 * PAGE_SIZE);
     cr_assert(eq(u32, ear.writes, 0));
     g_free(buf);
+    mem_free(mem);
+}
+
+Test(flags, writes_of_bus_masters_are_told)
+{
+    struct mem_region *ram;
+    struct mem *mem = map_with_ram(&ram);
+    struct ear ear;
+    uint8_t bytes[64] = {0};
+    uint64_t v;
+    listen_to(mem, &ear);
+    mem_write(mem, RAM_BASE + 8, 4, 1);
+    cr_assert(ear.dma == 1 && ear.dma_addr == RAM_BASE + 8 && ear.dma_len == 4);
+    mem_write_bytes(mem, RAM_BASE + PAGE_SIZE - 3, bytes, 7);
+    cr_assert(ear.dma == 2 && ear.dma_addr == RAM_BASE + PAGE_SIZE - 3 && ear.dma_len == 7);
+    mem_ptr(mem, RAM_BASE + 16, 64, true);
+    cr_assert(ear.dma == 3 && ear.dma_addr == RAM_BASE + 16 && ear.dma_len == 64);
+    mem_ptr(mem, RAM_BASE + 16, 64, false);
+    mem_read(mem, RAM_BASE + 16, 8, &v);
+    mem_read_bytes(mem, RAM_BASE + 16, bytes, 64);
+    mem_note_write(mem, ram, 16, 8); // a CPU's store
+    cr_assert(eq(u32, ear.dma, 3));
     mem_free(mem);
 }
 

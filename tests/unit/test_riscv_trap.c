@@ -421,6 +421,33 @@ Test(riscv_trap, reservations_fault)
     rig_priv(&r, PRIV_U);
     riscv_sc(r.cpu, a, 3, 0, 0);
     cr_assert_eq(rig_fault(&r), EXC_STORE_ACCESS);
+    r.rv->s.reserved = 0; // those that fail, too
+    riscv_sc(r.cpu, a, 3, 0, 0);
+    cr_assert_eq(rig_fault(&r), EXC_STORE_ACCESS);
+    rig_priv(&r, PRIV_M);
+    riscv_sc(r.cpu, 0x1000, 3, 0, 0); // nothing there
+    cr_assert_eq(rig_fault(&r), EXC_STORE_ACCESS);
+    rig_free(&r);
+}
+
+Test(riscv_trap, reservations_end_by_dma)
+{
+    struct rig r = rig_traps(64);
+    paddr_t a = RIG_RAM + 0x100;
+    const struct {
+        paddr_t addr;
+        uint64_t len;
+        bool ends;
+    } writes[] = {{a - 4, 4, false},
+                  {a + 8, 4, false},
+                  {a - 4, 5, true},
+                  {a + 7, 1, true},
+                  {a - 64, 256, true}};
+    for (unsigned i = 0; i < ARRAY_LEN(writes); i++) {
+        riscv_lr(r.cpu, a, 3, 0, 0);
+        r.cpu->guest->memory_written(r.cpu, writes[i].addr, writes[i].len);
+        cr_assert_eq(riscv_sc(r.cpu, a, 3, 8, 0), writes[i].ends, "write %u", i);
+    }
     rig_free(&r);
 }
 
