@@ -227,14 +227,12 @@ run: all
 	@FERRY=$(abspath $(PROGRAM)) tests/guests/run
 
 TEST := tests/run --build $(BUILD)
-check: all unit-tests $(INPUTS_DIR)/replay
+TEST_FILES := unit-tests privileged-programs $(INPUTS_DIR)/replay
+check: all $(TEST_FILES)
 	@$(TEST) $(TESTS)
-check-quick: all unit-tests $(INPUTS_DIR)/replay
-check: all unit-tests privileged-programs
-	@$(TEST) $(TESTS)
-check-quick: all unit-tests privileged-programs
+check-quick: all $(TEST_FILES)
 	@$(TEST) --quick $(TESTS)
-check-interp: all unit-tests
+check-interp: all $(TEST_FILES)
 	@$(TEST) --accel interp $(TESTS)
 check-unit: unit-tests
 	@$(TEST) --unit $(TESTS)
