@@ -157,7 +157,7 @@ def test_mistakes():
         ("-d", "nonsense", kernel): "nonsense",
         ("-D", "/nonexistent/log", kernel): "/nonexistent/log",
         ("-pidfile", "/nonexistent/pid", kernel): "/nonexistent/pid: No such file or directory",
-        ("-gdb", "tcp::1234", kernel): "-gdb tcp::1234",
+        ("-gdb", "nonsense", kernel): "nonsense",
         ("-kernel", kernel): "where the firmware (-bios none leaves it out) is already",
         ("-append", "x"): "-append x: there is no kernel to give it to",
         ("-initrd", disk): f"-initrd {disk}: there is no kernel to give it to",
