@@ -157,6 +157,7 @@ def test_mistakes():
         ("-d", "nonsense", kernel): "nonsense",
         ("-D", "/nonexistent/log", kernel): "/nonexistent/log",
         ("-pidfile", "/nonexistent/pid", kernel): "/nonexistent/pid: No such file or directory",
+        ("-gdb", "nonsense", kernel): "nonsense",
         ("-kernel", kernel): "where the firmware (-bios none leaves it out) is already",
         ("-append", "x"): "-append x: there is no kernel to give it to",
         ("-initrd", disk): f"-initrd {disk}: there is no kernel to give it to",
@@ -398,8 +399,7 @@ def test_character_devices():
                          ("-chardev stdio,id=c,signal=off,mux=on -serial chardev:c -nographic", "Hi\n"),
                          ("-chardev null,id=c -serial chardev:c", ""), ("-serial stdio -serial null", "Hi\n"),
                          ("-chardev ringbuf,id=c,size=256 -serial chardev:c", ""), (f"-serial file:{path}", ""),
-                         (f"-chardev file,id=c,path={path} -serial chardev:c", ""),
-                         ("-nographic -serial null -monitor none", "")):
+                         (f"-chardev file,id=c,path={path} -serial chardev:c", ""), ("-nographic -serial null -monitor none", "")):
         path.write_text("")
         result = run(*args.split(), program("hello"))
         equal((result.returncode, result.stdout, result.stderr), (0, output, ""), f"{args}: status, stdout and stderr")
