@@ -95,12 +95,21 @@ void machine_fdt_set(struct machine *m, void *blob, size_t size)
     m->fdt_size = size;
 }
 
+// libfdt's own check is not up to trees of before 2005, whose nodes have names of another form: what it would crash on
+// is not shown to it.
+static bool is_tree(const struct loader_file *f)
+{
+    enum { OLDEST = 16 };
+    return f->len >= FDT_V16_SIZE && fdt_version(f->data) >= OLDEST &&
+           !fdt_check_full(f->data, f->len);
+}
+
 bool machine_fdt_load(struct machine *m, const char *path, GError **error)
 {
     struct loader_file f;
     if (!loader_file_open(&f, path, error))
         return false;
-    bool ok = f.len >= FDT_V1_SIZE && !fdt_check_full(f.data, f.len);
+    bool ok = is_tree(&f);
     if (ok) {
         size_t size = fdt_totalsize(f.data);
         void *blob = g_malloc(size);

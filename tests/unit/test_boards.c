@@ -322,6 +322,10 @@ Test(boards, users_tree)
     machine_free(m);
     s.cfg.dtb = make_file(&s, "no tree", 7);
     expect_refused(&s, "not a device tree");
+    fdt_set_version(blob, 2); // an old one, whose root would need a name
+    fdt_set_last_comp_version(blob, 1);
+    s.cfg.dtb = make_file(&s, blob, fdt_totalsize(blob));
+    expect_refused(&s, "not a device tree");
     tear_down(&s);
 }
 
