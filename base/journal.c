@@ -400,6 +400,14 @@ uint64_t journal_memory(const struct journal *j)
     return n;
 }
 
+void journal_forked(struct journal *j)
+{
+    if (j->fd >= 0)
+        close(j->fd);
+    j->fd = -1;
+    j->reading = true;
+}
+
 void journal_free(struct journal *j)
 {
     if (!j)

@@ -28,6 +28,9 @@ void journal_append(struct journal *j, const void *data, size_t len);
 void journal_flush(struct journal *j);
 const GError *journal_error(const struct journal *j); // of writing; or of reading a damaged chunk
 
+// In a copy of the process (fork): the file is the original's, and nothing is written to it from here.
+void journal_forked(struct journal *j);
+
 // Offsets count the bytes appended, from 0.
 uint64_t journal_end(const struct journal *j);
 // Copies up to len bytes from offset on; returns how many there are.

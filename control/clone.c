@@ -16,8 +16,10 @@
 #include "backend/block.h"
 #include "backend/chardev_open.h"
 #include "backend/net.h"
+#include "base/journal.h"
 #include "base/log.h"
 #include "control/qmp.h"
+#include "machine/snapshot.h"
 #include "translator/exec.h"
 
 struct clone {
@@ -119,6 +121,18 @@ static void leave_terminal(void)
         close(null);
 }
 
+// What is kept of the past, and a recording, are the original's: their files are shared.
+static void leave_past(struct machine *m)
+{
+    if (m->forget_past)
+        m->forget_past(m->past);
+    snapshot_forget(m);
+    if (door_is_recording(m->door)) {
+        door_record(m->door, NULL, false);
+        journal_forked(m->cfg->log);
+    }
+}
+
 static bool become_clone(struct panel *p, const struct clone_options *opts, GError **error)
 {
     struct vm *vm = p->vm;
@@ -127,6 +141,7 @@ static bool become_clone(struct panel *p, const struct clone_options *opts, GErr
     vm->is_clone = true;
     g_ptr_array_set_size(p->clones, 0);
     poller_forked(vm->s->poller);
+    leave_past(vm->m);
     if (!exec_after_fork(vm->m->exec, true, error) || !copy_blocks(vm->s, error) ||
         !reopen_chardevs(vm->s, opts->chardevs, error) || !restart_nets(vm->s, error))
         return false;

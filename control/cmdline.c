@@ -14,6 +14,7 @@ static const char *const group_titles[] = {
     [GROUP_DEVICES] = "Devices, disks, networks and shared folders",
     [GROUP_CHARS] = "Consoles and character devices",
     [GROUP_TIME] = "Time and chance",
+    [GROUP_SNAPSHOTS] = "Snapshots of machines",
     [GROUP_DEBUG] = "Looking inside",
     [GROUP_OTHER] = "Running",
     [GROUP_IGNORED] = "Accepted and ignored, with a warning where it matters",
@@ -221,11 +222,12 @@ void cmdline_free(struct cmdline *c)
 {
     if (!c)
         return;
-    char **strings[] = {
-        &c->help_name, &c->program,       &c->machine,  &c->cpu,          &c->pidfile,  &c->file,
-        &c->kernel,    &c->bios,          &c->initrd,   &c->append,       &c->dtb,      &c->dumpdtb,
-        &c->escape,    &c->firmware_dirs, &c->log_file, &c->log_channels, &c->hash_file,
-        &c->gdb,       &c->name,          &c->record,   &c->replay};
+    char **strings[] = {&c->help_name, &c->program,       &c->machine,  &c->cpu,
+                        &c->pidfile,   &c->file,          &c->kernel,   &c->bios,
+                        &c->initrd,    &c->append,        &c->dtb,      &c->dumpdtb,
+                        &c->escape,    &c->firmware_dirs, &c->log_file, &c->log_channels,
+                        &c->hash_file, &c->gdb,           &c->name,     &c->record,
+                        &c->replay,    &c->snapshot_dir,  &c->loadvm,   &c->savevm};
     GArray *arrays[] = {c->loaders, c->chardevs, c->serials, c->terminals,
                         c->drives,  c->nets,     c->fsdevs};
 

@@ -25,6 +25,7 @@ enum help_topic {
     HELP_FSDEV,
     HELP_DISPLAY,
     HELP_LOG,
+    HELP_SNAPSHOTS,
 };
 
 enum pace {
@@ -81,6 +82,10 @@ struct cmdline {
     uint64_t epoch_ns;
     uint64_t seed;
     char *record, *replay; // files, or NULL
+    // Snapshots.
+    char *snapshot_dir;   // NULL: not given
+    bool snapshot_mapped; // the form of those that are saved
+    char *loadvm, *savevm; // names, or NULL
     // Debugging.
     char *gdb; // -gdb, or NULL
     char *log_channels, *log_file;

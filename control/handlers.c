@@ -521,6 +521,28 @@ bool option_rtc(struct cmdline *c, const struct option *o, const char *arg, GErr
     return ok;
 }
 
+// --- Snapshots ---
+
+bool option_snapshots(struct cmdline *c, const struct option *o, const char *arg, GError **error)
+{
+    struct options *opts = options_parse("-snapshots", arg, "dir");
+    const char *dir = options_str(opts, "dir");
+
+    c->snapshot_mapped = options_bool(opts, "mapped", c->snapshot_mapped);
+    bool ok = options_done(opts, error);
+    if (ok && dir && !*dir)
+        ok = option_fail(error, o, arg, "which folder?");
+    else if (ok && dir)
+        replace(&c->snapshot_dir, dir);
+    options_free(opts);
+    return ok;
+}
+
+bool option_loadvm(struct cmdline *c, const struct option *o, const char *arg, GError **error)
+{
+    return is_help(arg) ? ask_help(c, HELP_SNAPSHOTS, NULL) : option_set_string(c, o, arg, error);
+}
+
 // --- Looking inside ---
 
 bool option_log(struct cmdline *c, const struct option *o, const char *arg, GError **error)

@@ -12,6 +12,7 @@
 #include "cpu/riscv/riscv.h"
 #include "hw/device.h"
 #include "machine/board.h"
+#include "machine/snapshot.h"
 
 static void print_line(const char *name, const char *text)
 {
@@ -126,6 +127,40 @@ static void print_accels(void)
     print_line("interp", "interprets guest code");
 }
 
+char *help_snapshots(const char *dir, GError **error)
+{
+    GArray *list = snapshot_list(dir, error);
+    GString *out = g_string_new(NULL);
+
+    if (list && !list->len)
+        g_string_append_printf(out, "There is no snapshot in %s\n", dir);
+    else if (list)
+        g_string_append_printf(out, "%-20s %10s %-16s %18s %18s\n", "TAG", "VM SIZE", "DATE",
+                               "VM CLOCK", "ICOUNT");
+    for (unsigned i = 0; list && i < list->len; i++) {
+        const struct snapshot_info *info = &g_array_index(list, struct snapshot_info, i);
+        g_autoptr(GDateTime) date = g_date_time_new_from_unix_local(info->date);
+        g_autofree char *when = g_date_time_format(date, "%F %H:%M");
+        uint64_t s = info->guest_ns / NS_PER_S, ms = info->guest_ns / 1000000 % 1000;
+        g_string_append_printf(out, "%-20s %6.1f MiB %-16s %04u:%02u:%02u.%03u %24" PRIu64 "\n",
+                               info->tag, (double)info->size / (1 << 20), when,
+                               (unsigned)(s / 3600), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+                               (unsigned)ms, info->icount);
+    }
+    if (list)
+        g_array_unref(list);
+    return g_string_free(out, list == NULL);
+}
+
+static bool print_snapshots(const char *dir, GError **error)
+{
+    g_autofree char *text = help_snapshots(dir, error);
+
+    if (text)
+        fputs(text, stdout);
+    return text != NULL;
+}
+
 bool help_print(const struct cmdline *c, GError **error)
 {
     switch (c->help) {
@@ -160,6 +195,8 @@ bool help_print(const struct cmdline *c, GError **error)
         printf("Displays (-display NAME):\n");
         print_line("none", "no window, and nothing on the terminal unless -serial says so");
         break;
+    case HELP_SNAPSHOTS:
+        return print_snapshots(c->snapshot_dir ? c->snapshot_dir : SNAPSHOT_DEFAULT_DIR, error);
     case HELP_LOG:
         log_print_help(stdout);
         break;

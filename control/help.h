@@ -7,5 +7,7 @@
 
 // Prints what c->help asks for to stdout. FALSE: it names something that there is not.
 bool help_print(const struct cmdline *c, GError **error);
+// The snapshots of a folder, a line each. Newly allocated, or NULL with an error.
+char *help_snapshots(const char *dir, GError **error);
 
 #endif

@@ -88,6 +88,16 @@ static int run_vm(struct vm *vm, const struct cmdline *c, int signal_fd)
     return status;
 }
 
+// Not one that the guest has ended: there would be nothing to go on with.
+static int save_at_end(struct vm *vm, const char *tag, int status)
+{
+    GError *error = NULL;
+
+    if (vm->m->stop_shutdown || vm_save(vm, tag, &error))
+        return status;
+    return complain(error);
+}
+
 static int run_machine(struct machine *m, const struct cmdline *c, struct session *s,
                        struct record *record, int signal_fd)
 {
@@ -97,6 +107,8 @@ static int run_machine(struct machine *m, const struct cmdline *c, struct sessio
     struct panel *panel = panel_new(vm, c, &error);
     struct gdbstub *gdb = panel && s->gdb ? gdbstub_new(vm, s->gdb, &error) : NULL;
     int status = error ? complain(error) : run_vm(vm, c, signal_fd);
+    if (c->savevm && !error && !vm->is_clone)
+        status = save_at_end(vm, c->savevm, status);
 
     gdbstub_free(gdb);
     panel_free(panel);
@@ -104,11 +116,21 @@ static int run_machine(struct machine *m, const struct cmdline *c, struct sessio
     return status;
 }
 
-static int run_recorded(struct machine *m, const struct cmdline *c, struct session *s, int signal_fd)
+static bool load_start(struct machine *m, const struct session *s, const char *name, GError **error)
+{
+    g_autofree char *file = snapshot_find(s->snapshot_dir, name, error);
+
+    return file && snapshot_load(m, file, error);
+}
+
+static int run_recorded(struct machine *m, const struct cmdline *c, struct session *s,
+                        int signal_fd)
 {
     GError *error = NULL;
     struct record *record = NULL;
 
+    if (c->loadvm && !load_start(m, s, c->loadvm, &error))
+        return complain(error);
     if (s->cfg.log && !(record = record_start(m, &error)))
         return complain(error);
     int status = run_machine(m, c, s, record, signal_fd);

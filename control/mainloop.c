@@ -100,6 +100,12 @@ static void set_pacing(struct mainloop *l, bool on)
     l->pacing = on;
 }
 
+static void find_next_hash(struct mainloop *l)
+{
+    if (l->opts->hash_every)
+        l->next_hash = (machine_icount(l->m) / l->opts->hash_every + 1) * l->opts->hash_every;
+}
+
 // Time that passed while the machine was stopped, or that it jumped over, is nothing to make up for.
 static void vm_changed(void *opaque, const struct vm_event *event)
 {
@@ -107,6 +113,8 @@ static void vm_changed(void *opaque, const struct vm_event *event)
 
     if (event->kind == VM_EVENT_RESUME || event->kind == VM_EVENT_REPLACED)
         l->offset_ns = door_host_ns() - guest_now(l);
+    if (event->kind == VM_EVENT_REPLACED)
+        find_next_hash(l);
 }
 
 // After a slice that took `host` ns and in which instructions took `guest` ns: what went wrong by more than the
@@ -279,10 +287,10 @@ int mainloop_run(struct vm *vm, const struct mainloop_options *opts)
                          .m = vm->m,
                          .s = vm->s,
                          .opts = opts,
-                         .slice = SLICE_FIRST,
-                         .next_hash = opts->hash_every};
+                         .slice = SLICE_FIRST};
     struct poll_watch *watch = NULL;
 
+    find_next_hash(&l);
     open_loop(&l, &watch);
     while (!vm->over) {
         poller_wait(l.s->poller, vm_is_running(vm) ? 0 : -1);

@@ -41,6 +41,29 @@ bool monitor_quit(struct monitor_call *c)
     return true;
 }
 
+// --- Snapshots ---
+
+bool monitor_savevm(struct monitor_call *c)
+{
+    GError *error = NULL;
+
+    return vm_save(c->vm, c->words[0], &error) || monitor_failed(c, error);
+}
+
+bool monitor_loadvm(struct monitor_call *c)
+{
+    GError *error = NULL;
+
+    return vm_load(c->vm, c->words[0], &error) || monitor_failed(c, error);
+}
+
+bool monitor_delvm(struct monitor_call *c)
+{
+    GError *error = NULL;
+
+    return vm_delete_snapshot(c->vm, c->words[0], &error) || monitor_failed(c, error);
+}
+
 // --- Copies ---
 
 // "serial0=file:x", from the word `first` on.

@@ -9,6 +9,7 @@
 #include "backend/net.h"
 #include "base/log.h"
 #include "control/clone.h"
+#include "control/help.h"
 #include "control/monitor_impl.h"
 #include "cpu/riscv/riscv.h"
 #include "machine/board.h"
@@ -116,6 +117,17 @@ bool monitor_info_jit(struct monitor_call *c)
 #define X(name, help) monitor_say(c, "%-45s %" PRIu64 "\n", help, st->name);
     EXEC_STATS(X)
 #undef X
+    return true;
+}
+
+bool monitor_info_snapshots(struct monitor_call *c)
+{
+    GError *error = NULL;
+    g_autofree char *text = help_snapshots(c->vm->s->snapshot_dir, &error);
+
+    if (!text)
+        return monitor_failed(c, error);
+    monitor_say(c, "%s", text);
     return true;
 }
 

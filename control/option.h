@@ -16,6 +16,7 @@ enum option_group {
     GROUP_DEVICES,
     GROUP_CHARS,
     GROUP_TIME,
+    GROUP_SNAPSHOTS,
     GROUP_DEBUG,
     GROUP_OTHER,
     GROUP_IGNORED,

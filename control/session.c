@@ -582,7 +582,8 @@ static GHashTable *new_table(void)
 static bool open_log(struct session *s, const struct cmdline *c, GError **error)
 {
     if (c->record && c->replay) {
-        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION, "-record and -replay: only one of them");
+        g_set_error(error, FERRY_ERROR, FERRY_ERROR_OPTION,
+                    "-record and -replay: only one of them");
         return false;
     }
     s->cfg.replay = c->replay != NULL;
@@ -604,13 +605,16 @@ struct session *session_new(const struct cmdline *c, GError **error)
     s->netdevs = g_ptr_array_new();
     s->fsdevs = g_ptr_array_new();
     copy_plain(&s->cfg, c);
+    s->snapshot_dir = g_strdup(c->snapshot_dir ? c->snapshot_dir : SNAPSHOT_DEFAULT_DIR);
+    s->snapshot_form = c->snapshot_mapped ? SNAPSHOT_MAPPED : SNAPSHOT_PACKED;
     s->cfg.devices = cmdline_new_devices();
     s->cfg.chardevs = new_table();
     s->cfg.blocks = new_table();
     s->cfg.netdevs = new_table();
     s->cfg.fsdevs = new_table();
-    bool ok = choose_machine(&s->cfg, c, error) && open_log(s, c, error) && open_chardevs(s, c, error) &&
-              open_drives(s, c, error) && open_nets(s, c, error) && open_fsdevs(s, c, error);
+    bool ok = choose_machine(&s->cfg, c, error) && open_log(s, c, error) &&
+              open_chardevs(s, c, error) && open_drives(s, c, error) && open_nets(s, c, error) &&
+              open_fsdevs(s, c, error);
     if (!ok) {
         session_free(s);
         return NULL;
@@ -655,6 +659,7 @@ void session_free(struct session *s)
     g_array_unref(s->terminals);
     journal_free(s->cfg.log);
     config_clear(&s->cfg);
+    g_free(s->snapshot_dir);
     poller_free(s->poller);
     g_free(s);
 }

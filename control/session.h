@@ -7,6 +7,7 @@
 #include "backend/poll.h"
 #include "control/cmdline.h"
 #include "machine/machine.h"
+#include "machine/snapshot.h"
 
 // A character device that a monitor, or a QMP server, is to be on.
 struct session_terminal {
@@ -21,6 +22,8 @@ struct session {
     bool terminal;  // standard input is a terminal, and a console of the machine reads it
     struct chardev *gdb; // where the debugger connects, or NULL
     bool networked; // a network card has a host's side: answers from outside are to be waited for
+    char *snapshot_dir;
+    enum snapshot_form snapshot_form;
     GArray *terminals; // of struct session_terminal
     // Owned, in order of opening.
     GPtrArray *chardevs, *blocks, *netdevs, *fsdevs;

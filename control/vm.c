@@ -9,6 +9,7 @@
 #include "backend/chardev.h"
 #include "base/log.h"
 #include "machine/record.h"
+#include "machine/snapshot.h"
 
 struct listener {
     vm_listener *fn; // NULL: removed while an event is under way
@@ -153,6 +154,30 @@ bool vm_cont(struct vm *vm, GError **error)
 void vm_replaced(struct vm *vm)
 {
     emit(vm, &(struct vm_event){.kind = VM_EVENT_REPLACED});
+}
+
+// --- Snapshots ---
+
+bool vm_save(struct vm *vm, const char *tag, GError **error)
+{
+    return snapshot_save_tag(vm->m, vm->s->snapshot_dir, tag, vm->s->snapshot_form, error);
+}
+
+bool vm_load(struct vm *vm, const char *tag_or_file, GError **error)
+{
+    g_autofree char *file = snapshot_find(vm->s->snapshot_dir, tag_or_file, error);
+
+    if (!file || !snapshot_load(vm->m, file, error))
+        return false;
+    if (vm->state >= VM_SHUTDOWN)
+        vm->state = VM_PAUSED;
+    vm_replaced(vm);
+    return true;
+}
+
+bool vm_delete_snapshot(struct vm *vm, const char *tag, GError **error)
+{
+    return snapshot_delete_tag(vm->m, vm->s->snapshot_dir, tag, error);
 }
 
 // --- The end ---

@@ -118,6 +118,11 @@ void vm_keep_off(struct vm *vm, bool keep);
 // To be called by whoever replaced the machine's state: tells the listeners (VM_EVENT_REPLACED).
 void vm_replaced(struct vm *vm);
 
+// Snapshots by name, in the session's folder. Loading one into a machine that is off leaves it stopped.
+bool vm_save(struct vm *vm, const char *tag, GError **error);
+bool vm_load(struct vm *vm, const char *tag_or_file, GError **error);
+bool vm_delete_snapshot(struct vm *vm, const char *tag, GError **error);
+
 // One driver at a time; NULL: none.
 void vm_set_driver(struct vm *vm, const struct vm_driver *driver);
 // Runs a slice by way of the driver, and does what follows from why it ended. For the main loop.

@@ -590,6 +590,40 @@ def test_a_recording_that_breaks_off():
     contains(result.stderr, "as recorded")
 
 
+def test_snapshots():
+    dir = TMP / "snaps"
+    args = ("-rtc", "base=2024-01-01", "-snapshots", dir)
+    for form, accel in (("", "dbt"), (",mapped=on", "interp")):
+        rest = ("-snapshots", f"{dir}{form}", "-accel", accel)
+        result = run(*args, *rest, "-until", "10000", "-savevm", "ten", program("spin"))
+        equal((result.returncode, result.stderr), (124, "ferry: stopped after 10000 instructions (-until)\n"), "saving")
+        wanted = hashes("-until", "30000", program("spin"))
+        for name in ("ten", dir / "ten.snap"):
+            equal(hashes(*args, "-until", "30000", "-loadvm", name, program("spin")), wanted[10:], f"hashes from {name}")
+        result = run("-snapshots", dir, "-loadvm", "help")
+        assert re.search(r"(?m)^ten .* 10000$", result.stdout), result.stdout
+    for line, part in (("-loadvm nine", "there is no snapshot 'nine'"), (f"-loadvm {program('spin')}", "is no snapshot"),
+                       ("-loadvm ten -smp 2", "is of another machine"), ("-savevm a/b -until 10", "can't be the name"),
+                       (f"-snapshots {program('spin')} -savevm a -until 10", "cannot make the folder")):
+        result = run(*args, *line.split(), program("spin"))
+        equal(result.returncode, 1, f"status of {line}")
+        contains(result.stderr, part)
+    contains(run("-snapshots", TMP / "none", "-loadvm", "help").stdout, "There is no snapshot in")
+
+
+def test_replay_from_a_snapshot():
+    dir, path = TMP / "start", TMP / "from"
+    run("-snapshots", dir, "-until", "5000", "-savevm", "a", program("echo"))
+    args = ("-snapshots", dir, "-loadvm", "a", program("echo"))
+    result = run("-nographic", "-record", path, *args, stdin=None, input="abq")
+    equal((result.returncode, result.stdout), (0, "abq"), "the recording")
+    result = run("-nographic", "-replay", path, *args)
+    equal((result.returncode, result.stdout), (0, "abq"), "the replay")
+    result = run("-nographic", "-replay", path, program("echo"))
+    equal(result.returncode, 1, "status without the snapshot")
+    contains(result.stderr, "went another way")
+
+
 def test_loader():
     equal(run("-device", "loader,addr=0x80001000,data=0x53333,data-len=4", program("peek")).returncode, 5, "the status")
     value = TMP / "value"
