@@ -175,6 +175,7 @@ fuzz-inputs:
 	@tests/fuzzers/run --build $(BUILD)/fuzz-inputs --time $(TIME) $(TARGETS)
 
 -include $(INPUTS_OBJECTS:.o=.d) $(INPUTS_MAINS:.o=.d)
+
 # --- Privileged architecture: bare guest programs, one a topic ---
 
 PRIV_DIR := $(BUILD)/tests/privileged
@@ -227,14 +228,13 @@ run: all
 	@FERRY=$(abspath $(PROGRAM)) tests/guests/run
 
 TEST := tests/run --build $(BUILD)
-check: all unit-tests $(INPUTS_DIR)/replay
+# What tests run, besides the emulator.
+TEST_PROGRAMS := unit-tests privileged-programs $(INPUTS_DIR)/replay
+check: all $(TEST_PROGRAMS)
 	@$(TEST) $(TESTS)
-check-quick: all unit-tests $(INPUTS_DIR)/replay
-check: all unit-tests privileged-programs
-	@$(TEST) $(TESTS)
-check-quick: all unit-tests privileged-programs
+check-quick: all $(TEST_PROGRAMS)
 	@$(TEST) --quick $(TESTS)
-check-interp: all unit-tests
+check-interp: all $(TEST_PROGRAMS)
 	@$(TEST) --accel interp $(TESTS)
 check-unit: unit-tests
 	@$(TEST) --unit $(TESTS)
