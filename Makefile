@@ -175,6 +175,7 @@ fuzz-inputs:
 	@tests/fuzzers/run --build $(BUILD)/fuzz-inputs --time $(TIME) $(TARGETS)
 
 -include $(INPUTS_OBJECTS:.o=.d) $(INPUTS_MAINS:.o=.d)
+
 # --- Privileged architecture: bare guest programs, one a topic ---
 
 PRIV_DIR := $(BUILD)/tests/privileged
@@ -227,12 +228,13 @@ run: all
 	@FERRY=$(abspath $(PROGRAM)) tests/guests/run
 
 TEST := tests/run --build $(BUILD)
-TEST_FILES := unit-tests privileged-programs $(INPUTS_DIR)/replay
-check: all $(TEST_FILES)
+# What tests run, besides the emulator.
+TEST_PROGRAMS := unit-tests privileged-programs $(INPUTS_DIR)/replay
+check: all $(TEST_PROGRAMS)
 	@$(TEST) $(TESTS)
-check-quick: all $(TEST_FILES)
+check-quick: all $(TEST_PROGRAMS)
 	@$(TEST) --quick $(TESTS)
-check-interp: all $(TEST_FILES)
+check-interp: all $(TEST_PROGRAMS)
 	@$(TEST) --accel interp $(TESTS)
 check-unit: unit-tests
 	@$(TEST) --unit $(TESTS)
