@@ -45,6 +45,7 @@ EXPLAINED = [
     (r"platform-bus|^ simple_bus +\d|^\d +[* ] +(soc|cpus|platform-bus@\w+) @", "there is no platform bus here, so others are numbered anew"),
     (r"^Core: +\d+ devices, \d+ uclasses", "for the same reasons"),
     (r"^hrtimer: interrupt took", "time is the host's there"),
+    (r"^boot hart +=", "harts draw lots for it, and on QEMU they race on the host's threads"),
 ]
 
 
